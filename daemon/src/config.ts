@@ -1,0 +1,333 @@
+/**
+ * Every setting of the daemon, once. A value comes from the environment, else from the configuration file, else from the
+ * default here. `docs/configuration.md` is generated from this table.
+ */
+import { readFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { join, resolve } from 'node:path';
+import envPaths from 'env-paths';
+import { CodeRunnerError, formatBytes, formatDuration, parseBytes, parseDuration } from './protocol/index.ts';
+
+export interface Setting<T> {
+  env: string;
+  description: string;
+  default: T;
+  /** What the default is called in the documentation, where it depends on the machine. */
+  defaultText: string;
+  /** From text (environment) or a JSON value (file); undefined where the value will not do. */
+  parse(value: unknown): T | undefined;
+  /** What `parse` takes, for error messages and the documentation. */
+  takes: string;
+}
+
+const paths = envPaths('coderunner', { suffix: '' });
+
+function text(env: string, description: string, fallback: string, defaultText = fallback || '(none)'): Setting<string> {
+  return {
+    env,
+    description,
+    default: fallback,
+    defaultText,
+    takes: 'text',
+    parse: (v) => (typeof v === 'string' ? v : undefined),
+  };
+}
+
+function folder(env: string, description: string, fallback: string, defaultText: string): Setting<string> {
+  const parse = (v: unknown) => (typeof v === 'string' && v !== '' ? resolve(v) : undefined);
+  return { env, description, default: fallback, defaultText, takes: 'a path', parse };
+}
+
+function list(env: string, description: string, fallback: string[]): Setting<string[]> {
+  const parse = (v: unknown) => {
+    const items = typeof v === 'string' ? v.split(',').map((item) => item.trim()) : v;
+    if (!Array.isArray(items) || !items.every((item) => typeof item === 'string')) return undefined;
+    return items.filter((item) => item !== '');
+  };
+  return {
+    env,
+    description,
+    default: fallback,
+    defaultText: fallback.join(',') || '(none)',
+    takes: 'names separated by commas',
+    parse,
+  };
+}
+
+function choice<const T extends string>(
+  env: string,
+  description: string,
+  values: readonly T[],
+  fallback: T,
+): Setting<T> {
+  const parse = (v: unknown) => values.find((value) => value === v);
+  return { env, description, default: fallback, defaultText: fallback, takes: `one of ${values.join(', ')}`, parse };
+}
+
+interface Range {
+  min: number;
+  max: number;
+  defaultText?: string;
+}
+
+function integer(
+  env: string,
+  description: string,
+  fallback: number,
+  { min, max, defaultText }: Range,
+): Setting<number> {
+  const parse = (v: unknown) => {
+    const value = typeof v === 'string' && /^\d+$/.test(v.trim()) ? Number(v) : v;
+    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
+  };
+  return {
+    env,
+    description,
+    default: fallback,
+    defaultText: defaultText ?? `${fallback}`,
+    takes: `a whole number from ${min} to ${max}`,
+    parse,
+  };
+}
+
+function quantity(
+  env: string,
+  description: string,
+  fallback: number,
+  { min, max }: Range,
+  read: (text: string) => number | undefined,
+  show: (value: number) => string,
+): Setting<number> {
+  const parse = (v: unknown) => {
+    const value = typeof v === 'string' ? read(v) : v;
+    return typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max ? value : undefined;
+  };
+  return {
+    env,
+    description,
+    default: fallback,
+    defaultText: show(fallback),
+    takes: `from ${show(min)} to ${show(max)}`,
+    parse,
+  };
+}
+
+const MiB = 2 ** 20;
+const GiB = 2 ** 30;
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+const bytes = (env: string, description: string, fallback: number, range: Range) =>
+  quantity(env, description, fallback, range, parseBytes, formatBytes);
+const duration = (env: string, description: string, fallback: number, range: Range) =>
+  quantity(env, description, fallback, range, parseDuration, formatDuration);
+
+/** Runs at once when nothing is set: what 80 % of the memory holds of the usual 256 MiB sandboxes, at most 64. */
+const usualConcurrency = Math.max(2, Math.min(64, Math.floor((totalmem() * 0.8) / (256 * MiB))));
+
+export const SETTINGS = {
+  // Who is served, where
+  host: text(
+    'CODERUNNER_HOST',
+    'Address to listen on. Anything but loopback opens the daemon to the network.',
+    '127.0.0.1',
+  ),
+  port: integer('CODERUNNER_PORT', 'Port to listen on; 0 takes any free one, which the discovery file tells.', 0, {
+    min: 0,
+    max: 65535,
+  }),
+  token: text('CODERUNNER_TOKEN', 'Bearer token that clients must send.', '', 'a new random one at each start'),
+  allowedHosts: list(
+    'CODERUNNER_ALLOWED_HOSTS',
+    'Names that requests may carry in `Host` besides the address listened on.',
+    [],
+  ),
+  allowedOrigins: list('CODERUNNER_ALLOWED_ORIGINS', 'Web origins that may use the API besides the daemon’s own.', []),
+  dataDir: folder(
+    'CODERUNNER_DATA_DIR',
+    'Where history, uploaded contents, the log and the discovery file are kept.',
+    paths.data,
+    'the user’s data folder',
+  ),
+  logLevel: choice(
+    'CODERUNNER_LOG_LEVEL',
+    'How much the daemon logs.',
+    ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'],
+    'info',
+  ),
+  idleStop: duration(
+    'CODERUNNER_IDLE_STOP',
+    'A daemon that a client started stops by itself after this long without clients and runs.',
+    30 * MINUTE,
+    { min: SECOND, max: 365 * 24 * HOUR },
+  ),
+  stopGrace: duration('CODERUNNER_STOP_GRACE', 'How long a stopping daemon lets runs finish.', 10 * SECOND, {
+    min: 0,
+    max: HOUR,
+  }),
+
+  // Engine and containers
+  engine: text(
+    'CODERUNNER_ENGINE',
+    'Address of the container engine (`unix:///…`, `tcp://…`).',
+    '',
+    'found as docker and podman find it',
+  ),
+  ociRuntime: text(
+    'CODERUNNER_OCI_RUNTIME',
+    'OCI runtime for the sandboxes, such as `runsc` (gVisor) or `crun`.',
+    '',
+    'the engine’s own',
+  ),
+  runtimesPath: folder(
+    'CODERUNNER_RUNTIMES_PATH',
+    'Folder of languages to use instead of those CodeRunner brings.',
+    '',
+    'the languages that came with CodeRunner',
+  ),
+  baseImage: text('CODERUNNER_BASE_IMAGE', 'Debian image that all runtimes stand on.', 'debian:trixie-slim'),
+  caFile: text(
+    'CODERUNNER_CA_FILE',
+    'Certificate authorities handed to image builds, where a network inspects TLS.',
+    '',
+    'NODE_EXTRA_CA_CERTS, SSL_CERT_FILE, else the system’s',
+  ),
+  cpus: integer('CODERUNNER_CPUS', 'Processors that one sandbox may use.', 1, { min: 1, max: 256 }),
+  workspaceBytes: bytes(
+    'CODERUNNER_WORKSPACE_BYTES',
+    'Size of a sandbox’s workspace (in memory; counts against the run’s memory).',
+    128 * MiB,
+    { min: MiB, max: 64 * GiB },
+  ),
+  workspaceFiles: integer('CODERUNNER_WORKSPACE_FILES', 'Files and folders that a workspace may hold.', 20_000, {
+    min: 100,
+    max: 10_000_000,
+  }),
+  tmpBytes: bytes('CODERUNNER_TMP_BYTES', 'Size of a sandbox’s /tmp.', 64 * MiB, { min: MiB, max: 64 * GiB }),
+
+  // Pool
+  poolSize: integer('CODERUNNER_POOL_SIZE', 'Containers that wait, per runtime.', 3, { min: 0, max: 1000 }),
+  createConcurrency: integer(
+    'CODERUNNER_CREATE_CONCURRENCY',
+    'Containers that are created at the same time.',
+    Math.max(2, availableParallelism()),
+    { min: 1, max: 256, defaultText: 'the number of processors, at least 2' },
+  ),
+
+  // Runs
+  maxRunning: integer('CODERUNNER_MAX_RUNNING', 'Runs at the same time; more wait in the queue.', usualConcurrency, {
+    min: 1,
+    max: 100_000,
+    defaultText: 'what 80 % of the memory holds at 256 MiB each, at most 64',
+  }),
+  maxQueued: integer('CODERUNNER_MAX_QUEUED', 'Runs that may wait; more are refused.', 100_000, {
+    min: 1,
+    max: 10_000_000,
+  }),
+  maxFiles: integer('CODERUNNER_MAX_FILES', 'Files that a run may bring.', 10_000, { min: 1, max: 1_000_000 }),
+  maxFileBytes: bytes('CODERUNNER_MAX_FILE_BYTES', 'Size of one file that a run may bring.', 32 * MiB, {
+    min: 1,
+    max: 16 * GiB,
+  }),
+  maxRunBytes: bytes('CODERUNNER_MAX_RUN_BYTES', 'Size of all files that a run may bring.', 96 * MiB, {
+    min: 1,
+    max: 64 * GiB,
+  }),
+  maxCollectBytes: bytes(
+    'CODERUNNER_MAX_COLLECT_BYTES',
+    'Size of all produced files that a run may give back.',
+    32 * MiB,
+    { min: 1, max: 16 * GiB },
+  ),
+  maxWall: duration('CODERUNNER_MAX_WALL', 'Longest wall-clock limit that a run may ask for.', HOUR, {
+    min: SECOND,
+    max: 30 * 24 * HOUR,
+  }),
+  maxCpu: duration('CODERUNNER_MAX_CPU', 'Longest CPU-time limit that a run may ask for.', HOUR, {
+    min: SECOND,
+    max: 30 * 24 * HOUR,
+  }),
+  maxMemory: bytes('CODERUNNER_MAX_MEMORY', 'Largest memory limit that a run may ask for.', 2 * GiB, {
+    min: 16 * MiB,
+    max: 1024 * GiB,
+  }),
+  maxOutput: bytes('CODERUNNER_MAX_OUTPUT', 'Largest output limit that a run may ask for.', 16 * GiB, {
+    min: 1024,
+    max: 1024 * GiB,
+  }),
+
+  // What is kept
+  outputWindow: bytes(
+    'CODERUNNER_OUTPUT_WINDOW',
+    'How much of a run’s latest output is kept, for subscribers that lag or come back.',
+    MiB,
+    { min: 64 * 1024, max: GiB },
+  ),
+  blobBytes: bytes(
+    'CODERUNNER_BLOB_BYTES',
+    'Uploaded contents kept per owner; the least recently used go first.',
+    512 * MiB,
+    { min: MiB, max: 1024 * GiB },
+  ),
+  historyRuns: integer('CODERUNNER_HISTORY_RUNS', 'Ended runs that are remembered.', 1_000, {
+    min: 1,
+    max: 10_000_000,
+  }),
+} satisfies Record<string, Setting<never> | Setting<string> | Setting<number> | Setting<string[]>>;
+
+type SettingName = keyof typeof SETTINGS;
+export type Config = { [K in SettingName]: (typeof SETTINGS)[K]['default'] };
+
+/**
+ * Reads the configuration.
+ * @param env environment variables, usually `process.env`; `CODERUNNER_CONFIG` names another file
+ * @param overrides settings given on the command line; they win
+ * @throws CodeRunnerError bad_setting, naming the setting, the value and what it takes
+ */
+export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Partial<Config> = {}): Config {
+  const file = readConfigFile(env.CODERUNNER_CONFIG);
+  const config: Record<string, unknown> = {};
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const fromEnv = env[setting.env];
+    const [source, value] =
+      fromEnv !== undefined && fromEnv !== ''
+        ? [setting.env, fromEnv]
+        : [`${name} in the configuration file`, file[name]];
+    config[name] = value === undefined ? setting.default : setting.parse(value);
+    if (config[name] === undefined) {
+      throw new CodeRunnerError('bad_setting', `${source} is ${JSON.stringify(value)}, but takes ${setting.takes}.`);
+    }
+  }
+  const unknown = Object.keys(file).find((name) => !(name in SETTINGS));
+  if (unknown)
+    throw new CodeRunnerError('bad_setting', `The configuration file sets "${unknown}", which is no setting.`);
+  return { ...(config as Config), ...overrides };
+}
+
+function readConfigFile(named: string | undefined): Record<string, unknown> {
+  const path = named || join(paths.config, 'config.json');
+  let source: string;
+  try {
+    source = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (!named && (error as NodeJS.ErrnoException).code === 'ENOENT') return {};
+    throw new CodeRunnerError(
+      'bad_setting',
+      `The configuration file ${path} cannot be read: ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
+  try {
+    const parsed: unknown = JSON.parse(source);
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed))
+      return parsed as Record<string, unknown>;
+  } catch (error) {
+    throw new CodeRunnerError(
+      'bad_setting',
+      `The configuration file ${path} is not JSON: ${(error as Error).message}.`,
+      { cause: error },
+    );
+  }
+  throw new CodeRunnerError('bad_setting', `The configuration file ${path} must hold one JSON object.`);
+}

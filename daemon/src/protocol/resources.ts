@@ -1,0 +1,223 @@
+/** What travels over HTTP, as schemas: static types, validation and the OpenAPI document come from here. */
+import Type, { type Static } from 'typebox';
+import { END_STATES, LIVE_STATES } from './states.ts';
+
+const closed = { additionalProperties: false } as const;
+
+export const Sha256 = Type.String({
+  pattern: '^[0-9a-f]{64}$',
+  description: 'SHA-256 of the contents, lower-case hex',
+});
+
+/** A file by its contents. `utf8` unless `encoding` says `base64`. */
+export const InlineFile = Type.Object(
+  {
+    path: Type.String({ description: "Relative to the workspace, with '/' between folders" }),
+    content: Type.String(),
+    encoding: Type.Optional(Type.Enum(['utf8', 'base64'])),
+    executable: Type.Optional(Type.Boolean()),
+  },
+  closed,
+);
+
+/** A file by its hash: its contents were uploaded before. */
+export const HashedFile = Type.Object(
+  { path: Type.String(), sha256: Sha256, executable: Type.Optional(Type.Boolean()) },
+  closed,
+);
+
+/** Wall and CPU time in milliseconds, sizes in bytes. What is left out comes from the runtime. */
+export const LimitsRequest = Type.Object(
+  {
+    wallMs: Type.Optional(Type.Unknown({ description: 'Wall-clock time of each stage, milliseconds' })),
+    cpuMs: Type.Optional(Type.Unknown({ description: 'CPU time of each stage, all processes together, milliseconds' })),
+    memoryBytes: Type.Optional(Type.Unknown({ description: 'Memory of the whole sandbox, bytes' })),
+    outputBytes: Type.Optional(Type.Unknown({ description: 'stdout and stderr together, bytes' })),
+    fileBytes: Type.Optional(Type.Unknown({ description: 'Largest file the program may write, bytes' })),
+  },
+  { ...closed, description: 'Whole numbers; each is checked against the daemon’s range and refused by name' },
+);
+
+export const Limits = Type.Object({
+  wallMs: Type.Integer(),
+  cpuMs: Type.Integer(),
+  memoryBytes: Type.Integer(),
+  outputBytes: Type.Integer(),
+  fileBytes: Type.Integer(),
+  pids: Type.Integer(),
+});
+export type Limits = Static<typeof Limits>;
+/** The limits that a run may set for itself. */
+export type LimitName = Exclude<keyof Limits, 'pids'>;
+
+export const TtySize = Type.Object(
+  { rows: Type.Integer({ minimum: 1, maximum: 1000 }), cols: Type.Integer({ minimum: 1, maximum: 1000 }) },
+  closed,
+);
+export type TtySize = Static<typeof TtySize>;
+
+export const RunRequest = Type.Object(
+  {
+    runtime: Type.Optional(
+      Type.String({ description: 'Id or alias; when left out, the entry’s ending decides', maxLength: 100 }),
+    ),
+    entry: Type.Optional(
+      Type.String({ description: 'The file to run; when left out, the runtime’s usual name, or the only file' }),
+    ),
+    files: Type.Array(Type.Union([InlineFile, HashedFile])),
+    args: Type.Optional(Type.Array(Type.String(), { maxItems: 1000, description: 'Arguments for the program' })),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String(), {
+        description: 'Environment for the program',
+      }),
+    ),
+    stdin: Type.Optional(
+      Type.Union([Type.String(), Type.Null()], {
+        description: 'All of the program’s input. Left out: stays open for stdin messages. null: closed from the start',
+      }),
+    ),
+    tty: Type.Optional(Type.Union([TtySize, Type.Null()], { description: 'Run in a terminal of this size' })),
+    limits: Type.Optional(LimitsRequest),
+    priority: Type.Optional(
+      Type.Integer({ minimum: -10, maximum: 10, description: 'Higher runs first among the owner’s own' }),
+    ),
+    collect: Type.Optional(
+      Type.Array(Type.String({ minLength: 1, maxLength: 1000 }), {
+        maxItems: 100,
+        description: 'Globs of produced files to keep',
+      }),
+    ),
+    cold: Type.Optional(Type.Boolean({ description: 'Start the interpreter fresh even where a warmed one waits' })),
+  },
+  closed,
+);
+export type RunRequest = Static<typeof RunRequest>;
+export type RunFile = RunRequest['files'][number];
+
+export const Stage = Type.Object({
+  stage: Type.String(),
+  exitCode: Type.Union([Type.Integer(), Type.Null()]),
+  signal: Type.Union([Type.String(), Type.Null()]),
+  wallMs: Type.Number(),
+  cpuMs: Type.Number(),
+  peakMemoryBytes: Type.Number(),
+});
+export type Stage = Static<typeof Stage>;
+
+export const ErrorSchema = Type.Object({
+  error: Type.Object({
+    code: Type.String(),
+    message: Type.String(),
+    hint: Type.Optional(Type.String()),
+    details: Type.Optional(Type.Unknown()),
+  }),
+});
+
+export const ProducedFile = Type.Object({ path: Type.String(), sizeBytes: Type.Integer(), sha256: Sha256 });
+export type ProducedFile = Static<typeof ProducedFile>;
+
+export const Run = Type.Object({
+  id: Type.String(),
+  state: Type.Enum([...LIVE_STATES, ...END_STATES]),
+  runtime: Type.String(),
+  entry: Type.String(),
+  args: Type.Array(Type.String()),
+  createdAt: Type.String({ description: 'ISO 8601' }),
+  startedAt: Type.Union([Type.String(), Type.Null()]),
+  endedAt: Type.Union([Type.String(), Type.Null()]),
+  limits: Limits,
+  tty: Type.Boolean(),
+  exitCode: Type.Union([Type.Integer(), Type.Null()]),
+  signal: Type.Union([Type.String(), Type.Null()]),
+  message: Type.Union([Type.String(), Type.Null()], { description: 'The verdict in words, for people' }),
+  error: Type.Union([ErrorSchema.properties.error, Type.Null()], {
+    description: 'What CodeRunner itself could not do',
+  }),
+  wallMs: Type.Union([Type.Number(), Type.Null()]),
+  cpuMs: Type.Union([Type.Number(), Type.Null()]),
+  peakMemoryBytes: Type.Union([Type.Number(), Type.Null()]),
+  stages: Type.Array(Stage),
+  warm: Type.Object({
+    container: Type.Boolean({ description: 'The container was waiting' }),
+    interpreter: Type.Boolean({ description: 'The interpreter was waiting in it' }),
+  }),
+  outputBytes: Type.Integer({ description: 'How much the program has printed: the next sequence number' }),
+  files: Type.Array(ProducedFile),
+});
+export type Run = Static<typeof Run>;
+
+export const RunList = Type.Object({ runs: Type.Array(Run), next: Type.Union([Type.String(), Type.Null()]) });
+export type RunList = Static<typeof RunList>;
+
+export const OutputChunk = Type.Object({
+  seq: Type.Integer(),
+  channel: Type.Enum(['stdout', 'stderr']),
+  data: Type.String(),
+  encoding: Type.Enum(['utf8', 'base64']),
+});
+export type OutputChunk = Static<typeof OutputChunk>;
+
+export const OutputPage = Type.Object({
+  chunks: Type.Array(OutputChunk),
+  gap: Type.Union([Type.Object({ from: Type.Integer(), to: Type.Integer() }), Type.Null()]),
+  next: Type.Integer({ description: 'Ask from here next' }),
+  state: Run.properties.state,
+  done: Type.Boolean({ description: 'The run has ended and nothing comes after `next`' }),
+});
+export type OutputPage = Static<typeof OutputPage>;
+
+export const RuntimeInfo = Type.Object({
+  id: Type.String(),
+  name: Type.String(),
+  version: Type.String(),
+  aliases: Type.Array(Type.String()),
+  languageIds: Type.Array(Type.String()),
+  extensions: Type.Array(Type.String()),
+  entry: Type.String(),
+  limits: Limits,
+  warm: Type.Boolean({ description: 'Has an interpreter that waits' }),
+  state: Type.Enum(['ready', 'not_built', 'broken']),
+  problem: Type.Union([Type.String(), Type.Null()]),
+});
+export type RuntimeInfo = Static<typeof RuntimeInfo>;
+export const RuntimeList = Type.Object({ runtimes: Type.Array(RuntimeInfo) });
+export type RuntimeList = Static<typeof RuntimeList>;
+
+export const PoolStatus = Type.Object({
+  engine: Type.Object({
+    state: Type.Enum(['up', 'down']),
+    name: Type.String(),
+    problem: Type.Union([Type.String(), Type.Null()]),
+  }),
+  runtimes: Type.Array(
+    Type.Object({
+      runtime: Type.String(),
+      target: Type.Integer({ description: 'How many should wait' }),
+      idle: Type.Integer(),
+      creating: Type.Integer(),
+      leased: Type.Integer(),
+      hits: Type.Integer({ description: 'Leases served by a waiting container' }),
+      misses: Type.Integer({ description: 'Leases that had to wait for a new one' }),
+      problem: Type.Union([Type.String(), Type.Null()]),
+    }),
+  ),
+});
+export type PoolStatus = Static<typeof PoolStatus>;
+
+export const DaemonStatus = Type.Object({
+  version: Type.String(),
+  protocol: Type.Integer(),
+  pid: Type.Integer(),
+  startedAt: Type.String(),
+  url: Type.String(),
+  memoryBytes: Type.Integer(),
+  clients: Type.Integer(),
+  runs: Type.Object({ queued: Type.Integer(), running: Type.Integer() }),
+  pool: PoolStatus,
+});
+export type DaemonStatus = Static<typeof DaemonStatus>;
+
+export const BlobsQuery = Type.Object({ sha256: Type.Array(Sha256, { maxItems: 100_000 }) }, closed);
+export const BlobsMissing = Type.Object({ missing: Type.Array(Sha256) });
+
+export const Readiness = Type.Object({ ready: Type.Boolean(), problems: Type.Array(Type.String()) });
