@@ -1,0 +1,346 @@
+/**
+ * Warm containers: some of each runtime wait, a lease takes one at once, and the pool refills in the background. Where none waits,
+ * the lease waits for a new one, which goes before any refill.
+ *
+ * Start reading at `lease`. The pool never hands a used container out again.
+ */
+import PQueue from 'p-queue';
+import type { Logger } from 'pino';
+import type { Config } from '../config.ts';
+import type { ContainerSpec } from '../engine/container.ts';
+import type { Engine } from '../engine/engine.ts';
+import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
+import type { Images } from '../runtimes/images.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+import type { EngineLink } from './engine-link.ts';
+import { Sandbox } from './sandbox.ts';
+
+/** A refill waits this long after a lease, or until the lease ends, so that it does not take processor time from the run that a person waits for. */
+const REFILL_DELAY_MS = 250;
+const RETRY_FIRST_MS = 1_000;
+const RETRY_MOST_MS = 30_000;
+
+/** A sandbox for one run. Whoever has it must dispose of it. */
+export interface Lease extends AsyncDisposable {
+  readonly sandbox: Sandbox;
+  /** The container was waiting when it was asked for. */
+  readonly hit: boolean;
+  /** Destroys the container and lets the pool refill. Resolves when it is gone. */
+  dispose(): Promise<void>;
+}
+
+export interface LeaseRequest {
+  runtime: Runtime;
+  owner: string;
+  memoryBytes: number;
+  signal: AbortSignal;
+}
+
+interface Waiter {
+  resolve(sandbox: Sandbox): void;
+  reject(error: Error): void;
+}
+
+/** The waiting containers of one runtime and one size of memory. */
+class Shelf {
+  readonly runtime: Runtime;
+  readonly memoryBytes: number;
+  /** How many should wait; 0 for sizes that only single runs asked for. */
+  readonly target: number;
+  readonly idle: Sandbox[] = [];
+  readonly waiters: Waiter[] = [];
+  creating = 0;
+  leased = 0;
+  hits = 0;
+  misses = 0;
+  problem: Error | undefined;
+  retryMs = RETRY_FIRST_MS;
+  /** No refill before that; a timer ends it. */
+  pause: NodeJS.Timeout | undefined;
+
+  constructor(runtime: Runtime, memoryBytes: number, target: number) {
+    this.runtime = runtime;
+    this.memoryBytes = memoryBytes;
+    this.target = target;
+  }
+
+  get missing(): number {
+    const wanted = this.waiters.length + (this.pause ? 0 : this.target - this.idle.length);
+    return Math.max(0, wanted - this.creating);
+  }
+
+  resume(): void {
+    clearTimeout(this.pause);
+    this.pause = undefined;
+  }
+}
+
+export class Pool {
+  readonly #config: Config;
+  readonly #link: EngineLink;
+  readonly #images: Images;
+  readonly #instance: string;
+  readonly #log: Logger;
+  readonly #creation: PQueue;
+  readonly #shelves = new Map<string, Shelf>();
+  readonly #stop = new AbortController();
+  /** Every container that is not given up: waiting or leased. */
+  readonly #live = new Set<string>();
+  /** Removals under way, so that stopping can wait for them. */
+  readonly #removals = new Set<Promise<void>>();
+
+  /** @param instance identifies this daemon's data folder; containers that carry it and are not ours now are left-overs */
+  constructor(options: {
+    config: Config;
+    link: EngineLink;
+    images: Images;
+    instance: string;
+    runtimes: Runtime[];
+    log: Logger;
+  }) {
+    this.#config = options.config;
+    this.#link = options.link;
+    this.#images = options.images;
+    this.#instance = options.instance;
+    this.#log = options.log;
+    this.#creation = new PQueue({ concurrency: options.config.createConcurrency });
+    for (const runtime of options.runtimes) this.#shelf(runtime, runtime.limits.memoryBytes);
+    this.#link.on('up', (engine) => void this.#engineUp(engine));
+    this.#link.on('down', (problem) => this.#engineDown(problem));
+  }
+
+  /** Removes what an earlier daemon left and starts filling, if the engine is there; else when it comes. */
+  async start(): Promise<void> {
+    if (!this.#link.problem) await this.#engineUp(this.#link.engine);
+  }
+
+  /**
+   * A container for one run: one that waits, or a new one.
+   * @throws CodeRunnerError engine_unavailable, engine_error, runtime_not_built; the signal's reason when aborted
+   */
+  async lease({ runtime, owner, memoryBytes, signal }: LeaseRequest): Promise<Lease> {
+    signal.throwIfAborted();
+    const shelf = this.#shelf(runtime, memoryBytes);
+    const waiting = shelf.idle.shift();
+    if (waiting) shelf.hits++;
+    else shelf.misses++;
+    const sandbox = waiting ?? (await this.#wait(shelf, signal));
+    shelf.leased++;
+    this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
+    this.#delayRefill(shelf, REFILL_DELAY_MS);
+    let disposed: Promise<void> | undefined;
+    const dispose = () => {
+      disposed ??= this.#giveUp(shelf, sandbox);
+      return disposed;
+    };
+    return { sandbox, hit: waiting !== undefined, dispose, [Symbol.asyncDispose]: dispose };
+  }
+
+  status(): PoolStatus {
+    const problem = this.#link.problem;
+    return {
+      engine: {
+        state: problem ? 'down' : 'up',
+        name: problem ? '' : this.#link.engine.name,
+        problem: problem?.message ?? null,
+      },
+      runtimes: this.#standardShelves().map((shelf) => ({
+        runtime: shelf.runtime.id,
+        target: shelf.target,
+        idle: shelf.idle.length,
+        creating: shelf.creating,
+        leased: shelf.leased,
+        hits: shelf.hits,
+        misses: shelf.misses,
+        problem: shelf.problem?.message ?? null,
+      })),
+    };
+  }
+
+  /** Fails what waits, removes every container and resolves when they are gone. */
+  async stop(): Promise<void> {
+    this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
+    this.#creation.clear();
+    for (const shelf of this.#shelves.values()) {
+      shelf.resume();
+      for (const waiter of shelf.waiters.splice(0)) waiter.reject(this.#stop.signal.reason);
+      for (const sandbox of shelf.idle.splice(0)) this.#remove(sandbox);
+    }
+    await this.#creation.onIdle();
+    await Promise.all(this.#removals);
+  }
+
+  #shelf(runtime: Runtime, memoryBytes: number): Shelf {
+    const key = `${runtime.id} ${memoryBytes}`;
+    let shelf = this.#shelves.get(key);
+    if (!shelf) {
+      shelf = new Shelf(runtime, memoryBytes, memoryBytes === runtime.limits.memoryBytes ? this.#config.poolSize : 0);
+      this.#shelves.set(key, shelf);
+    }
+    return shelf;
+  }
+
+  /** One per runtime, as people know them; sizes that single runs asked for are not listed. */
+  #standardShelves(): Shelf[] {
+    return [...this.#shelves.values()].filter((shelf) => shelf.memoryBytes === shelf.runtime.limits.memoryBytes);
+  }
+
+  #wait(shelf: Shelf, signal: AbortSignal): Promise<Sandbox> {
+    return new Promise((resolve, reject) => {
+      if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
+      const problem = this.#link.problem;
+      if (problem) return reject(problem);
+      const settled = () => signal.removeEventListener('abort', aborted);
+      const waiter: Waiter = {
+        resolve: (sandbox) => {
+          settled();
+          resolve(sandbox);
+        },
+        reject: (error) => {
+          settled();
+          reject(error);
+        },
+      };
+      const aborted = () => {
+        shelf.waiters.splice(shelf.waiters.indexOf(waiter), 1);
+        reject(signal.reason);
+      };
+      signal.addEventListener('abort', aborted, { once: true });
+      shelf.waiters.push(waiter);
+      this.#fill(shelf);
+    });
+  }
+
+  /** Starts as many creations as are missing; they wait for their turn, those that a run waits for first. */
+  #fill(shelf: Shelf): void {
+    if (this.#stop.signal.aborted || this.#link.problem) return;
+    for (let missing = shelf.missing; missing > 0; missing--) {
+      shelf.creating++;
+      const priority = shelf.waiters.length >= shelf.creating ? 1 : 0;
+      void this.#creation
+        .add(() => this.#create(shelf), { priority })
+        .catch((error) => this.#log.error({ err: error }, 'creation failed oddly'));
+    }
+  }
+
+  async #create(shelf: Shelf): Promise<void> {
+    let sandbox: Sandbox;
+    try {
+      sandbox = await Sandbox.create(this.#link.engine, this.#spec(shelf), this.#stop.signal);
+    } catch (error) {
+      shelf.creating--;
+      if (!this.#stop.signal.aborted) await this.#creationFailed(shelf, error as Error);
+      return;
+    }
+    shelf.creating--;
+    shelf.problem = undefined;
+    shelf.retryMs = RETRY_FIRST_MS;
+    if (this.#stop.signal.aborted) return this.#remove(sandbox);
+    this.#live.add(sandbox.id);
+    const waiter = shelf.waiters.shift();
+    if (waiter) return waiter.resolve(sandbox);
+    shelf.idle.push(sandbox);
+    void sandbox.agent.closed.then(() => this.#idleDied(shelf, sandbox));
+  }
+
+  async #creationFailed(shelf: Shelf, error: Error): Promise<void> {
+    this.#link.suspect();
+    const built = this.#link.problem || (await this.#images.state(shelf.runtime).catch(() => 'ready')) === 'ready';
+    shelf.problem = built
+      ? error instanceof CodeRunnerError
+        ? error
+        : new CodeRunnerError('engine_error', `No ${shelf.runtime.name} sandbox could be started: ${error.message}`, {
+            cause: error,
+          })
+      : new CodeRunnerError('runtime_not_built', `The image of ${shelf.runtime.name} has not been built yet.`);
+    this.#log.warn(
+      { runtime: shelf.runtime.id, err: shelf.problem, retryMs: shelf.retryMs },
+      'no sandbox could be created',
+    );
+    for (const waiter of shelf.waiters.splice(0)) waiter.reject(shelf.problem);
+    this.#delayRefill(shelf, shelf.retryMs);
+    shelf.retryMs = Math.min(shelf.retryMs * 2, RETRY_MOST_MS);
+  }
+
+  /** Someone removed a waiting container, or it died: another takes its place, later and later if it goes on. */
+  #idleDied(shelf: Shelf, sandbox: Sandbox): void {
+    const at = shelf.idle.indexOf(sandbox);
+    if (at === -1) return;
+    shelf.idle.splice(at, 1);
+    this.#log.warn({ container: sandbox.id, runtime: shelf.runtime.id }, 'a waiting sandbox died');
+    this.#remove(sandbox);
+    this.#link.suspect();
+    this.#delayRefill(shelf, shelf.retryMs);
+    shelf.retryMs = Math.min(shelf.retryMs * 2, RETRY_MOST_MS);
+  }
+
+  async #giveUp(shelf: Shelf, sandbox: Sandbox): Promise<void> {
+    shelf.leased--;
+    if (shelf.pause && !shelf.problem) shelf.resume();
+    this.#remove(sandbox);
+    this.#fill(shelf);
+    await sandbox.dispose();
+  }
+
+  #remove(sandbox: Sandbox): void {
+    this.#live.delete(sandbox.id);
+    const removal = sandbox
+      .dispose()
+      .catch((error) => {
+        this.#log.warn(
+          { container: sandbox.id, err: error },
+          'a sandbox could not be removed; the next start of the daemon will',
+        );
+        this.#link.suspect();
+      })
+      .finally(() => this.#removals.delete(removal));
+    this.#removals.add(removal);
+  }
+
+  #delayRefill(shelf: Shelf, delayMs: number): void {
+    if (shelf.pause || this.#stop.signal.aborted) return;
+    shelf.pause = setTimeout(() => {
+      shelf.pause = undefined;
+      this.#fill(shelf);
+    }, delayMs);
+  }
+
+  async #engineUp(engine: Engine): Promise<void> {
+    try {
+      const left = (await engine.listOurs({ instance: this.#instance })).filter(({ id }) => !this.#live.has(id));
+      await Promise.all(left.map(({ id }) => engine.remove(id)));
+      if (left.length > 0) this.#log.info({ containers: left.length }, 'removed what an earlier daemon left');
+    } catch (error) {
+      this.#log.warn({ err: error }, 'left-over containers could not be removed');
+      this.#link.suspect();
+    }
+    for (const shelf of this.#shelves.values()) {
+      shelf.resume();
+      this.#fill(shelf);
+    }
+  }
+
+  #engineDown(problem: CodeRunnerError): void {
+    this.#log.error({ err: problem }, 'the container engine is gone');
+    for (const shelf of this.#shelves.values()) {
+      for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
+      for (const sandbox of shelf.idle.splice(0)) sandbox.agent.close('The container engine is gone.');
+    }
+  }
+
+  #spec({ runtime, memoryBytes }: Shelf): ContainerSpec {
+    const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
+    return {
+      image: this.#images.tag(runtime),
+      labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
+      command: runtime.warm ? ['--', ...runtime.warm.argv] : [],
+      memoryBytes,
+      pids: runtime.limits.pids,
+      cpus,
+      workspaceBytes,
+      workspaceFiles,
+      tmpBytes,
+      ...(ociRuntime ? { ociRuntime } : {}),
+    };
+  }
+}

@@ -1,0 +1,60 @@
+/** A container whose agent waits for its run. It serves one run of one owner and is destroyed. */
+import { Agent } from '../agent/agent.ts';
+import type { ContainerSpec } from '../engine/container.ts';
+import type { Engine, EngineContainer } from '../engine/engine.ts';
+
+/** An agent that has not said READY by then never will; a cold start of the slowest runtime takes a few seconds. */
+const READY_WITHIN_MS = 30_000;
+
+export class Sandbox implements AsyncDisposable {
+  readonly agent: Agent;
+  /** An interpreter waits in it. */
+  readonly warm: boolean;
+  readonly #container: EngineContainer;
+  #removed: Promise<void> | undefined;
+
+  private constructor(container: EngineContainer, agent: Agent, warm: boolean) {
+    this.#container = container;
+    this.agent = agent;
+    this.warm = warm;
+  }
+
+  /** Creates and starts a container and waits until its agent is ready. Leaves nothing behind when it fails or is aborted. */
+  static async create(engine: Engine, spec: ContainerSpec, signal: AbortSignal): Promise<Sandbox> {
+    const container = await engine.createContainer(spec, signal);
+    const agent = new Agent(container.attachment);
+    const limit = AbortSignal.any([signal, AbortSignal.timeout(READY_WITHIN_MS)]);
+    const giveUp = () => agent.close('The agent did not say that it is ready.');
+    limit.addEventListener('abort', giveUp, { once: true });
+    try {
+      limit.throwIfAborted();
+      const { warm } = await agent.ready;
+      return new Sandbox(container, agent, warm);
+    } catch (error) {
+      await container.remove();
+      throw error;
+    } finally {
+      limit.removeEventListener('abort', giveUp);
+    }
+  }
+
+  get id(): string {
+    return this.#container.id;
+  }
+
+  /** Whether the kernel killed the container for its memory; to be asked after the agent is gone. */
+  async ranOutOfMemory(): Promise<boolean> {
+    return (await this.#container.end())?.oomKilled ?? false;
+  }
+
+  /** Ends everything in the container and removes it. May be called again. */
+  dispose(): Promise<void> {
+    this.agent.close('The run is over.');
+    this.#removed ??= this.#container.remove();
+    return this.#removed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.dispose();
+  }
+}

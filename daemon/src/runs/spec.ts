@@ -1,0 +1,218 @@
+/** Admission: from what a client asks for to what will be done, or an error that names the offender and the way out. */
+import type { Config } from '../config.ts';
+import {
+  CodeRunnerError,
+  formatBytes,
+  formatDuration,
+  type LimitName,
+  type Limits,
+  type RunFile,
+  type RunRequest,
+  type TtySize,
+} from '../protocol/index.ts';
+import { type Runtime, runtimeForEntry } from '../runtimes/runtime.ts';
+
+/** A run as it was admitted; what the store keeps while it waits. */
+export interface RunSpec {
+  runtime: string;
+  entry: string;
+  files: RunFile[];
+  args: string[];
+  env: Record<string, string>;
+  /** All of the input; null: none; undefined: clients send it while the program runs. */
+  stdin: string | null | undefined;
+  tty: TtySize | null;
+  limits: Limits;
+  priority: number;
+  collect: string[];
+  cold: boolean;
+}
+
+const MOST_COMPONENT_BYTES = 255;
+const MOST_PATH_BYTES = 4_095;
+const LEAST_MEMORY_BYTES = 16 * 2 ** 20;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f]/;
+
+/** @throws CodeRunnerError unknown_runtime, entry_missing, bad_path, duplicate_path, too_many_files, too_large, bad_limit */
+export function admit(request: RunRequest, runtimes: readonly Runtime[], config: Config): RunSpec {
+  checkFiles(request.files, config);
+  const runtime = chooseRuntime(request, runtimes);
+  return {
+    runtime: runtime.id,
+    entry: chooseEntry(request, runtime),
+    files: request.files,
+    args: checkText('An argument', request.args ?? []),
+    env: checkEnv(request.env ?? {}),
+    stdin: request.stdin,
+    tty: request.tty ?? null,
+    limits: chooseLimits(request.limits ?? {}, runtime.limits, config),
+    priority: request.priority ?? 0,
+    collect: checkText('A glob of produced files', request.collect ?? []),
+    cold: request.cold ?? false,
+  };
+}
+
+function chooseRuntime(request: RunRequest, runtimes: readonly Runtime[]): Runtime {
+  const known = () => runtimes.map((runtime) => runtime.id).join(', ');
+  if (request.runtime !== undefined) {
+    const asked = request.runtime.toLowerCase();
+    const found = runtimes.find((runtime) => runtime.id === asked || runtime.aliases.includes(asked));
+    if (found) return found;
+    throw new CodeRunnerError(
+      'unknown_runtime',
+      `There is no runtime "${show(request.runtime)}" here. There are: ${known()}.`,
+    );
+  }
+  const entry = request.entry ?? (request.files.length === 1 ? request.files[0]?.path : undefined);
+  if (entry === undefined) {
+    throw new CodeRunnerError('entry_missing', 'The run names neither a runtime nor an entry file.', {
+      hint: 'Name one of them.',
+    });
+  }
+  const found = runtimeForEntry(entry, runtimes);
+  if (found) return found;
+  throw new CodeRunnerError(
+    'unknown_runtime',
+    `No runtime here is for files like "${show(entry)}". There are: ${known()}.`,
+    {
+      hint: 'Name the runtime, or list what there is with `coderunner runtimes`.',
+    },
+  );
+}
+
+function chooseEntry(request: RunRequest, runtime: Runtime): string {
+  const entry = request.entry ?? (request.files.length === 1 ? (request.files[0]?.path as string) : runtime.entry);
+  if (request.files.some((file) => file.path === entry)) return entry;
+  throw new CodeRunnerError(
+    'entry_missing',
+    request.files.length === 0
+      ? 'The run brings no files.'
+      : `The entry file "${show(entry)}" is not among the files of the run.`,
+  );
+}
+
+function checkFiles(files: readonly RunFile[], config: Config): void {
+  if (files.length > config.maxFiles) {
+    throw new CodeRunnerError(
+      'too_many_files',
+      `The run brings ${count(files.length)} files; at most ${count(config.maxFiles)} are taken.`,
+    );
+  }
+  const seen = new Map<string, string>();
+  let total = 0;
+  for (const file of files) {
+    checkPath(file.path);
+    const folded = file.path.normalize('NFC').toLowerCase();
+    const twin = seen.get(folded);
+    if (twin !== undefined) {
+      const how = twin === file.path ? 'is there twice' : `and "${show(twin)}" differ only in case`;
+      throw new CodeRunnerError('duplicate_path', `The file "${show(file.path)}" ${how}.`, {
+        details: { path: file.path },
+      });
+    }
+    seen.set(folded, file.path);
+    if ('content' in file) total += checkContent(file.path, file.content, file.encoding, config);
+  }
+  for (const path of seen.keys()) {
+    for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) {
+      const folder = seen.get(path.slice(0, slash));
+      if (folder !== undefined) throw badPath(folder, 'is a file and a folder at once');
+    }
+  }
+  if (total > config.maxRunBytes)
+    throw tooLarge('The files of the run', total, config.maxRunBytes, 'CODERUNNER_MAX_RUN_BYTES');
+}
+
+function checkContent(path: string, content: string, encoding: string | undefined, config: Config): number {
+  if (encoding === 'base64' && !/^[A-Za-z0-9+/]*={0,2}$/.test(content)) {
+    throw new CodeRunnerError('bad_request', `The contents of "${show(path)}" are not base64.`);
+  }
+  const size = Buffer.byteLength(content, encoding === 'base64' ? 'base64' : 'utf8');
+  if (size > config.maxFileBytes)
+    throw tooLarge(`The file "${show(path)}"`, size, config.maxFileBytes, 'CODERUNNER_MAX_FILE_BYTES');
+  return size;
+}
+
+/** @throws CodeRunnerError too_large, naming what is too large, how large it is and the setting that raises the limit */
+export function tooLarge(what: string, size: number, most: number, setting: string): CodeRunnerError {
+  return new CodeRunnerError(
+    'too_large',
+    `${what} has ${formatBytes(size)}; at most ${formatBytes(most)} are taken (${setting}).`,
+    {
+      details: { sizeBytes: size, mostBytes: most },
+    },
+  );
+}
+
+function checkPath(path: string): void {
+  if (path === '') throw badPath(path, 'is empty');
+  if (CONTROL_CHARACTERS.test(path)) throw badPath(path, 'has a control character (such as a newline) in it');
+  if (path.startsWith('/') || /^[A-Za-z]:[\\/]/.test(path)) throw badPath(path, 'is absolute');
+  if (Buffer.byteLength(path) > MOST_PATH_BYTES) throw badPath(path, `is longer than ${count(MOST_PATH_BYTES)} bytes`);
+  if (!path.isWellFormed()) throw badPath(path, 'is not valid Unicode');
+  for (const part of path.split('/')) {
+    if (part === '..') throw badPath(path, "goes out of the workspace with '..'");
+    if (part === '' || part === '.') throw badPath(path, 'has an empty part');
+    if (Buffer.byteLength(part) > MOST_COMPONENT_BYTES)
+      throw badPath(path, `has a name of more than ${MOST_COMPONENT_BYTES} bytes`);
+  }
+}
+
+function badPath(path: string, problem: string): CodeRunnerError {
+  return new CodeRunnerError('bad_path', `The path "${show(path)}" ${problem}.`, {
+    details: { path: path.slice(0, MOST_PATH_BYTES) },
+  });
+}
+
+function checkText(what: string, values: string[]): string[] {
+  const bad = values.find((value) => value.includes('\0') || !value.isWellFormed());
+  if (bad !== undefined)
+    throw new CodeRunnerError('bad_request', `${what} has a NUL character or broken Unicode in it: "${show(bad)}".`);
+  return values;
+}
+
+function checkEnv(env: Record<string, string>): Record<string, string> {
+  checkText('An environment variable', Object.values(env));
+  return env;
+}
+
+function chooseLimits(asked: NonNullable<RunRequest['limits']>, usual: Limits, config: Config): Limits {
+  const ranges: Record<LimitName, { least: number; most: number; show: (value: number) => string }> = {
+    wallMs: { least: 1, most: config.maxWall, show: formatDuration },
+    cpuMs: { least: 1, most: config.maxCpu, show: formatDuration },
+    memoryBytes: { least: LEAST_MEMORY_BYTES, most: config.maxMemory, show: formatBytes },
+    outputBytes: { least: 1, most: config.maxOutput, show: formatBytes },
+    fileBytes: { least: 1, most: config.workspaceBytes, show: formatBytes },
+  };
+  const limits = { ...usual };
+  for (const [name, range] of Object.entries(ranges) as [LimitName, (typeof ranges)[LimitName]][]) {
+    const value: unknown = asked[name];
+    if (value === undefined) {
+      limits[name] = Math.min(usual[name], range.most);
+    } else if (
+      typeof value === 'number' &&
+      Number.isSafeInteger(value) &&
+      value >= range.least &&
+      value <= range.most
+    ) {
+      limits[name] = value;
+    } else {
+      const takes = `a whole number from ${range.least} (${range.show(range.least)}) to ${range.most} (${range.show(range.most)})`;
+      throw new CodeRunnerError('bad_limit', `limits.${name} is ${show(JSON.stringify(value))}, but takes ${takes}.`, {
+        details: { limit: name },
+      });
+    }
+  }
+  return limits;
+}
+
+/** Somebody else's text in a sentence of ours: short, on one line. */
+function show(text: string): string {
+  const clean = text.replaceAll(new RegExp(CONTROL_CHARACTERS, 'g'), '\u{fffd}');
+  return clean.length > 100 ? `${clean.slice(0, 60)}…${clean.slice(-30)}` : clean;
+}
+
+function count(value: number): string {
+  return value.toLocaleString('en');
+}

@@ -1,0 +1,192 @@
+/**
+ * What outlives the daemon, in one SQLite file: runs, their specifications while they wait, their latest output when they ended.
+ * Writes are synchronous and small (some 30 µs); the write-ahead log makes them survive a killed daemon.
+ */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { DatabaseSync, type StatementSync } from 'node:sqlite';
+import { CodeRunnerError, END_STATES, type Run, type RunState } from '../protocol/index.ts';
+
+const SCHEMA_VERSION = 1;
+const SCHEMA = `
+  CREATE TABLE runs (
+    number INTEGER PRIMARY KEY,
+    id TEXT NOT NULL UNIQUE,
+    owner TEXT NOT NULL,
+    state TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    run TEXT NOT NULL,
+    spec TEXT,
+    output_from INTEGER,
+    output BLOB
+  ) STRICT;
+  CREATE INDEX runs_by_owner ON runs (owner, number);
+  CREATE INDEX runs_by_state ON runs (state, number);
+`;
+
+/** The log is written back to the database when it has grown by that many 4 KiB pages; between runs it happens by {@link Store.tidy}. */
+const CHECKPOINT_PAGES = 16_384;
+const SQLITE_FULL = 13;
+const SQLITE_IOERR = 10;
+
+const END_LIST = END_STATES.map((state) => `'${state}'`).join(', ');
+
+export interface StoredRun {
+  owner: string;
+  priority: number;
+  run: Run;
+}
+
+/** The latest output of an ended run, as `OutputLog.dump` wrote it. */
+export interface StoredOutput {
+  from: number;
+  bytes: Uint8Array;
+}
+
+interface Row {
+  number: number;
+  owner: string;
+  priority: number;
+  run: string;
+}
+
+export class Store implements Disposable {
+  readonly #db: DatabaseSync;
+  readonly #statements = new Map<string, StatementSync>();
+
+  /** Opens or creates `coderunner.sqlite` in the folder. Throws CodeRunnerError disk_full, internal. */
+  constructor(dataDir: string) {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
+    this.#db = new DatabaseSync(join(dataDir, 'coderunner.sqlite'));
+    this.#guard(() => {
+      this.#db.exec(
+        `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
+      );
+      const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
+      if (version > SCHEMA_VERSION) {
+        throw new CodeRunnerError('version_mismatch', `The history in ${dataDir} was written by a newer CodeRunner.`);
+      }
+      if (version < SCHEMA_VERSION) this.#db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#statements.clear();
+    this.#db.close();
+  }
+
+  /** A new run with what is needed to start it after a restart. */
+  insert({ owner, priority, run }: StoredRun, spec: string): void {
+    this.#run(
+      'INSERT INTO runs (id, owner, state, priority, run, spec) VALUES (?, ?, ?, ?, ?, ?)',
+      run.id,
+      owner,
+      run.state,
+      priority,
+      JSON.stringify(run),
+      spec,
+    );
+  }
+
+  /** The run as it is now. When it has left the queue its specification is no longer kept. */
+  update(run: Run): void {
+    this.#run(
+      `UPDATE runs SET state = ?1, run = ?2, spec = CASE WHEN ?1 = 'queued' THEN spec END WHERE id = ?3`,
+      run.state,
+      JSON.stringify(run),
+      run.id,
+    );
+  }
+
+  /** The run as it ended, with its latest output. */
+  settle(run: Run, output: StoredOutput): void {
+    this.#run(
+      'UPDATE runs SET state = ?, run = ?, spec = NULL, output_from = ?, output = ? WHERE id = ?',
+      run.state,
+      JSON.stringify(run),
+      output.from,
+      output.bytes,
+      run.id,
+    );
+  }
+
+  get(id: string): StoredRun | undefined {
+    const row = this.#statement('SELECT number, owner, priority, run FROM runs WHERE id = ?').get(id) as
+      | Row
+      | undefined;
+    return row && fromRow(row);
+  }
+
+  spec(id: string): string | undefined {
+    const row = this.#statement('SELECT spec FROM runs WHERE id = ?').get(id) as { spec: string | null } | undefined;
+    return row?.spec ?? undefined;
+  }
+
+  output(id: string): StoredOutput | undefined {
+    const row = this.#statement('SELECT output_from, output FROM runs WHERE id = ?').get(id) as
+      | { output_from: number | null; output: Uint8Array | null }
+      | undefined;
+    return row?.output && row.output_from !== null ? { from: row.output_from, bytes: row.output } : undefined;
+  }
+
+  /** The owner's runs, newest first. `before` is the id of the last one of the page before. */
+  list(owner: string, options: { limit: number; before?: string; states?: readonly RunState[] }): StoredRun[] {
+    const states = options.states?.map((state) => `'${state}'`).join(', ');
+    const rows = this.#statement(
+      `SELECT number, owner, priority, run FROM runs WHERE owner = ?1
+       AND (?2 IS NULL OR number < (SELECT number FROM runs WHERE id = ?2))
+       ${states === undefined ? '' : `AND state IN (${states})`}
+       ORDER BY number DESC LIMIT ?3`,
+    ).all(owner, options.before ?? null, options.limit) as unknown as Row[];
+    return rows.map(fromRow);
+  }
+
+  /** Every run that had not ended when the daemon did, oldest first. */
+  unfinished(): StoredRun[] {
+    const rows = this.#statement(
+      `SELECT number, owner, priority, run FROM runs WHERE state NOT IN (${END_LIST}) ORDER BY number`,
+    ).all() as unknown as Row[];
+    return rows.map(fromRow);
+  }
+
+  /** Forgets the oldest ended runs beyond `keep`, and writes the log back to the database. For quiet moments. */
+  tidy(keep: number): void {
+    this.#run(
+      `DELETE FROM runs WHERE state IN (${END_LIST}) AND number <= (
+         SELECT number FROM runs WHERE state IN (${END_LIST}) ORDER BY number DESC LIMIT 1 OFFSET ?)`,
+      keep,
+    );
+    this.#guard(() => this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
+  }
+
+  #run(sql: string, ...values: (string | number | Uint8Array | null)[]): void {
+    this.#guard(() => this.#statement(sql).run(...values));
+  }
+
+  #statement(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (!statement) {
+      statement = this.#db.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #guard<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      const primary = ((error as { errcode?: number }).errcode ?? 0) & 0xff;
+      if (primary === SQLITE_FULL || primary === SQLITE_IOERR) {
+        throw new CodeRunnerError('disk_full', 'The history could not be written: the disk is full or fails.', {
+          cause: error,
+        });
+      }
+      throw error;
+    }
+  }
+}
+
+function fromRow(row: Row): StoredRun {
+  return { owner: row.owner, priority: row.priority, run: JSON.parse(row.run) as Run };
+}
