@@ -2,7 +2,7 @@
  * The daemon's end of the conversation with one agent. It knows frames and what they say, not what a run is.
  * What comes from the other side is not trusted: whatever does not fit ends the conversation.
  */
-import Type, { type Static, type TSchema } from 'typebox';
+import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Attachment } from '../engine/attachment.ts';
 import { CHANNEL, type Channel, STDIN_WINDOW_BYTES, type TtySize } from '../protocol/index.ts';
@@ -254,7 +254,7 @@ export class Agent {
     this.#ready = this.#stage = this.#collect = undefined;
   }
 
-  #json<T extends TSchema>(validator: { Check(value: unknown): value is Static<T> }, payload: Buffer): Static<T> {
+  #json<T>(validator: { Check(value: unknown): value is T }, payload: Buffer): T {
     let value: unknown;
     try {
       value = JSON.parse(payload.toString('utf8'));

@@ -157,15 +157,19 @@ export class Pool {
     };
   }
 
-  /** Fails what waits, removes every container and resolves when they are gone. */
-  async stop(): Promise<void> {
+  /** Fails what waits and removes what nobody has leased; leases go on. */
+  close(): void {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
-    this.#creation.clear();
     for (const shelf of this.#shelves.values()) {
       shelf.resume();
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(this.#stop.signal.reason);
       for (const sandbox of shelf.idle.splice(0)) this.#remove(sandbox);
     }
+  }
+
+  /** Closes, and resolves when every container that is not leased is gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
     await this.#creation.onIdle();
     await Promise.all(this.#removals);
   }

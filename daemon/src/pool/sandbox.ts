@@ -50,8 +50,9 @@ export class Sandbox implements AsyncDisposable {
   /** Ends everything in the container and removes it. May be called again. */
   dispose(): Promise<void> {
     this.agent.close('The run is over.');
-    this.#removed ??= this.#container.remove();
-    return this.#removed;
+    const removed = this.#removed ?? this.#container.remove();
+    this.#removed = removed;
+    return removed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -7,7 +7,7 @@ const BEFORE_A_STAGE = ['cancelled', 'lost', 'failed'] as const satisfies RunSta
 const MOVES: Record<RunState, readonly RunState[]> = {
   queued: ['starting', ...BEFORE_A_STAGE],
   // back to the queue when the engine went away before anything ran
-  starting: ['queued', 'installing', 'compiling', 'running', ...BEFORE_A_STAGE],
+  starting: ['queued', 'installing', 'compiling', 'running', 'out_of_memory', ...BEFORE_A_STAGE],
   installing: [
     'compiling',
     'running',

@@ -1,0 +1,131 @@
+/** The Fastify application: checks, routes, stream, documentation. */
+import fastifySwagger from '@fastify/swagger';
+import fastifySwaggerUi from '@fastify/swagger-ui';
+import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import fastifyWebsocket from '@fastify/websocket';
+import Fastify, { type FastifyBaseLogger, type FastifyError } from 'fastify';
+import type { Logger } from 'pino';
+import Type from 'typebox';
+import { CodeRunnerError, ErrorSchema, Readiness, SUBPROTOCOL } from '../protocol/index.ts';
+import { addAuth } from './auth.ts';
+import { Metrics } from './metrics.ts';
+import { type RouteOptions, routes } from './routes.ts';
+import { serveStream } from './stream.ts';
+
+/** The largest JSON message; larger contents are uploaded by their hash. */
+const MOST_MESSAGE_BYTES = 32 * 2 ** 20;
+
+export interface AppOptions extends RouteOptions {
+  token: string;
+  version: string;
+  log: Logger;
+  /** Called for every request and closed stream; an idle daemon stops. */
+  onActivity(): void;
+  /** Open streams. */
+  clients: Set<unknown>;
+}
+
+export async function buildApp(options: AppOptions) {
+  const { config, log, runs, pool, clients } = options;
+  const app = Fastify({
+    loggerInstance: log as FastifyBaseLogger,
+    disableRequestLogging: true,
+    bodyLimit: MOST_MESSAGE_BYTES,
+    routerOptions: { maxParamLength: 200 },
+  })
+    .withTypeProvider<TypeBoxTypeProvider>()
+    .setValidatorCompiler(TypeBoxValidatorCompiler)
+    .setErrorHandler<FastifyError>((error, request, reply) => {
+      const known = asCodeRunnerError(error);
+      if (known.status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
+      if (known.status === 429) reply.header('retry-after', '1');
+      return reply.code(known.status).send({ error: known.toJSON() });
+    })
+    .setNotFoundHandler((request) => {
+      throw new CodeRunnerError('not_found', `There is no ${request.method} ${request.url.slice(0, 100)}.`, {
+        hint: 'The API is described at /docs.',
+      });
+    });
+  // Bytes are taken as they come; whoever wants them reads the stream.
+  app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
+
+  addAuth(app, { token: options.token, allowedHosts: config.allowedHosts, allowedOrigins: config.allowedOrigins });
+  app.addHook('onRequest', async () => options.onActivity());
+
+  await app.register(fastifySwagger, {
+    openapi: {
+      info: {
+        title: 'CodeRunner',
+        version: options.version,
+        description: 'Run code in hardened containers that were already waiting.',
+      },
+      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
+      security: [{ token: [] }],
+    },
+  });
+  await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
+  await app.register(fastifyWebsocket, {
+    options: {
+      maxPayload: MOST_MESSAGE_BYTES,
+      handleProtocols: (offered: Set<string>) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    },
+  });
+
+  const metrics = new Metrics(runs, pool, () => clients.size);
+  app.get(
+    '/healthz',
+    { schema: { summary: 'Alive?', tags: ['daemon'], response: { 200: Type.Object({ status: Type.Literal('ok') }) } } },
+    async () => ({ status: 'ok' as const }),
+  );
+  app.get(
+    '/readyz',
+    {
+      schema: {
+        summary: 'Able to run something?',
+        tags: ['daemon'],
+        response: { 200: Readiness, 503: Readiness, 401: ErrorSchema },
+      },
+    },
+    async (_request, reply) => {
+      const { engine, runtimes } = pool.status();
+      const problems = engine.problem ? [engine.problem] : runtimes.flatMap(({ problem }) => problem ?? []);
+      const ready =
+        engine.state === 'up' && (runtimes.length === 0 || runtimes.some(({ problem }) => problem === null));
+      return reply.code(ready ? 200 : 503).send({ ready, problems });
+    },
+  );
+  app.get('/metrics', { schema: { summary: 'Counters for Prometheus', tags: ['daemon'] } }, async (_request, reply) =>
+    reply.type(metrics.contentType).send(await metrics.text()),
+  );
+  await app.register(routes, options);
+  app.get(
+    '/v1/stream',
+    { websocket: true, schema: { summary: 'Runs, live (WebSocket)', tags: ['runs'] } },
+    (socket, request) => {
+      clients.add(socket);
+      socket.on('close', () => {
+        clients.delete(socket);
+        options.onActivity();
+      });
+      serveStream(socket, request.owner, runs, config.outputWindow, log);
+    },
+  );
+  return app;
+}
+
+/** Fastify's own refusals in our form. */
+function asCodeRunnerError(error: FastifyError): CodeRunnerError {
+  if (error instanceof CodeRunnerError) return error;
+  if (error.code === 'FST_ERR_CTP_BODY_TOO_LARGE') {
+    return new CodeRunnerError('too_large', 'The message is larger than 32 MiB.', {
+      hint: 'Upload large contents with PUT /v1/blobs/:sha256 and name them by their hash.',
+    });
+  }
+  if (error.validation || (error.statusCode !== undefined && error.statusCode < 500))
+    return new CodeRunnerError('bad_request', sentence(error.message));
+  return new CodeRunnerError('internal', 'The daemon failed to do that.');
+}
+
+function sentence(text: string): string {
+  return `${text.charAt(0).toUpperCase()}${text.slice(1)}${text.endsWith('.') ? '' : '.'}`;
+}

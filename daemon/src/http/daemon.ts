@@ -1,0 +1,209 @@
+/** A whole daemon: built from its parts, announced, and taken down again. */
+import { createHash, randomBytes } from 'node:crypto';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import type { Logger } from 'pino';
+import { EmbeddedBroker } from '../broker/embedded.ts';
+import type { Config } from '../config.ts';
+import { EngineLink } from '../pool/engine-link.ts';
+import { Pool } from '../pool/pool.ts';
+import { CodeRunnerError, type DaemonStatus, PROTOCOL_VERSION } from '../protocol/index.ts';
+import { Runs } from '../runs/runs.ts';
+import { Images } from '../runtimes/images.ts';
+import { loadRuntimes } from '../runtimes/runtime.ts';
+import { Blobs } from '../store/blobs.ts';
+import { Store } from '../store/store.ts';
+import { VERSION } from '../version.ts';
+import { buildApp } from './app.ts';
+
+/** How often a quiet daemon writes its log back and forgets old runs. */
+const TIDY_EVERY_MS = 60_000;
+
+/** What clients of this machine find in `daemon.json`. */
+export interface Discovery {
+  url: string;
+  token: string;
+  pid: number;
+  version: string;
+  protocol: number;
+  startedAt: string;
+}
+
+export interface Daemon {
+  readonly url: string;
+  readonly token: string;
+  /** Resolves when it has stopped, whoever stopped it. */
+  readonly stopped: Promise<void>;
+  /** @param force ends running programs at once instead of after the grace */
+  stop(force?: boolean): Promise<void>;
+}
+
+/**
+ * Starts the daemon. It serves when this resolves, with or without a container engine.
+ * @param options.stopWhenIdle stops by itself after `idleStop` without clients and runs
+ * @throws CodeRunnerError already_running, port_taken, disk_full
+ */
+export async function startDaemon(config: Config, options: { stopWhenIdle: boolean; log: Logger }): Promise<Daemon> {
+  const { log } = options;
+  await using rollback = new AsyncDisposableStack();
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  rollback.use(lockDataDir(config.dataDir));
+  const store = rollback.use(new Store(config.dataDir));
+  const blobs = new Blobs(config.dataDir, config.blobBytes);
+  const link = rollback.use(new EngineLink(config));
+  await link.start();
+  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  for (const { id, problem } of broken) log.error({ runtime: id }, problem);
+  const images = new Images(config, () => link.engine);
+  await images.prepare(runtimes);
+  const pool = rollback.use(new Pool({ config, link, images, instance: instanceOf(config.dataDir), runtimes, log }));
+  const broker = new EmbeddedBroker(config.maxRunning);
+  const runs = new Runs({ config, store, blobs, broker, pool, link, runtimes, log });
+
+  const token = config.token || randomBytes(32).toString('base64url');
+  const startedAt = new Date().toISOString();
+  const clients = new Set<unknown>();
+  let url = '';
+  let activeAt = Date.now();
+  let stopping: Promise<void> | undefined;
+  let resolveStopped = () => {};
+  const stopped = new Promise<void>((resolve) => {
+    resolveStopped = resolve;
+  });
+
+  const status = (): DaemonStatus => ({
+    version: VERSION,
+    protocol: PROTOCOL_VERSION,
+    pid: process.pid,
+    startedAt,
+    url,
+    memoryBytes: process.memoryUsage.rss(),
+    clients: clients.size,
+    runs: runs.counts,
+    pool: pool.status(),
+  });
+  const app = await buildApp({
+    config,
+    runs,
+    pool,
+    blobs,
+    images,
+    runtimes,
+    brokenRuntimes: broken,
+    token,
+    version: VERSION,
+    log,
+    clients,
+    status,
+    shutdown: (force) => void daemon.stop(force),
+    onActivity: () => {
+      activeAt = Date.now();
+    },
+  });
+  rollback.defer(() => app.close());
+  url = await listen(app, config);
+
+  const tidying = setInterval(
+    () => {
+      const busy = runs.counts.queued + runs.counts.running > 0;
+      if (!busy) {
+        store.tidy(config.historyRuns);
+        void blobs.tidy();
+      }
+      if (busy || clients.size > 0) activeAt = Date.now();
+      else if (options.stopWhenIdle && Date.now() - activeAt >= config.idleStop) {
+        log.info('stopping: nobody needs this daemon');
+        void daemon.stop();
+      }
+    },
+    Math.min(TIDY_EVERY_MS, config.idleStop / 2),
+  );
+
+  await pool.start();
+  runs.start();
+  await announce(config.dataDir, {
+    url,
+    token,
+    pid: process.pid,
+    version: VERSION,
+    protocol: PROTOCOL_VERSION,
+    startedAt,
+  });
+  log.info({ url, engine: pool.status().engine }, 'ready');
+
+  const resources = rollback.move();
+  const stop = async (force: boolean) => {
+    log.info({ force }, 'stopping');
+    clearInterval(tidying);
+    await rm(discoveryFile(config.dataDir), { force: true });
+    pool.close();
+    await runs.stop(force ? 0 : config.stopGrace);
+    await resources.disposeAsync();
+    log.info('stopped');
+    resolveStopped();
+  };
+  const daemon: Daemon = {
+    url,
+    token,
+    stopped,
+    stop(force = false) {
+      stopping ??= stop(force);
+      return stopping;
+    },
+  };
+  return daemon;
+}
+
+/** Where clients of this machine look. */
+export function discoveryFile(dataDir: string): string {
+  return join(dataDir, 'daemon.json');
+}
+
+/** Written aside and moved, so that nobody reads half of it; only its user may read it at all. */
+async function announce(dataDir: string, discovery: Discovery): Promise<void> {
+  const aside = `${discoveryFile(dataDir)}.${process.pid}`;
+  await writeFile(aside, `${JSON.stringify(discovery, null, 2)}\n`, { mode: 0o600 });
+  await rename(aside, discoveryFile(dataDir));
+}
+
+/** One daemon per data folder: an exclusive SQLite transaction is a lock that the kernel gives back however the process ends. */
+function lockDataDir(dataDir: string): Disposable {
+  const db = new DatabaseSync(join(dataDir, 'daemon.lock'));
+  try {
+    db.exec('BEGIN EXCLUSIVE');
+  } catch (error) {
+    db.close();
+    if ((error as { errcode?: number }).errcode !== 5) throw error;
+    throw new CodeRunnerError('already_running', `A daemon is already running on ${dataDir}.`, { cause: error });
+  }
+  return { [Symbol.dispose]: () => db.close() };
+}
+
+/** Names this data folder on the engine's labels, so that a daemon removes only what its own predecessors left. */
+function instanceOf(dataDir: string): string {
+  return createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
+}
+
+async function listen(app: Awaited<ReturnType<typeof buildApp>>, config: Config): Promise<string> {
+  try {
+    const address = await app.listen({ host: config.host, port: config.port });
+    return address.replace('[::]', '[::1]').replace('0.0.0.0', '127.0.0.1');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE')
+      throw new CodeRunnerError('port_taken', `Port ${config.port} on ${config.host} is taken by another program.`, {
+        cause: error,
+      });
+    if (code === 'EACCES')
+      throw new CodeRunnerError('port_taken', `Port ${config.port} is not for this user.`, {
+        hint: 'Choose a port from 1024 on with CODERUNNER_PORT.',
+        cause: error,
+      });
+    if (code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND')
+      throw new CodeRunnerError('bad_setting', `This machine has no address ${config.host} (CODERUNNER_HOST).`, {
+        cause: error,
+      });
+    throw error;
+  }
+}

@@ -1,0 +1,252 @@
+/**
+ * `GET /v1/stream`: one WebSocket, any number of runs. JSON for control, binary frames for bytes (`protocol/frames.ts`).
+ * A subscriber gets a run's output as long as it acknowledges it; one that does not gets no more, and (if nobody else reads) stops the program.
+ */
+import { constants } from 'node:os';
+import type { Logger } from 'pino';
+import type { Static, TSchema } from 'typebox';
+import { Compile } from 'typebox/compile';
+import type { WebSocket } from 'ws';
+import {
+  CHANNEL,
+  ClientMessage,
+  CodeRunnerError,
+  decodeFrame,
+  FRAME_HEADER_BYTES,
+  type Run,
+  type ServerMessage,
+  writeFrameHeader,
+} from '../protocol/index.ts';
+import type { LiveRun } from '../runs/live-run.ts';
+import type { Reader } from '../runs/output-log.ts';
+import type { Runs } from '../runs/runs.ts';
+
+/** Output is sent at once when nothing was sent for that long, else when that time has passed or that much has come together. */
+const QUIET_MS = 8;
+const FULL_BYTES = 32 * 1024;
+/** More than that of one run is not put into one message. */
+const MESSAGE_BYTES = 64 * 1024;
+const HEARTBEAT_MS = 30_000;
+const MOST_SUBSCRIPTIONS = 10_000;
+
+type Validator<T extends TSchema> = {
+  Check(value: unknown): value is Static<T>;
+  Errors(value: unknown): { instancePath: string; message: string }[];
+};
+
+/** One validator per message type, so that an error names what is wrong with that message. */
+const validators = new Map<string, Validator<TSchema>>(
+  ClientMessage.anyOf.map((schema) => [schema.properties.type.const, Compile(schema) as unknown as Validator<TSchema>]),
+);
+
+/** Serves one connection until it closes. */
+export function serveStream(socket: WebSocket, owner: string, runs: Runs, windowBytes: number, log: Logger): void {
+  const subscriptions = new Map<number, Subscription>();
+  const send = (message: ServerMessage) => socket.send(JSON.stringify(message));
+  const fail = (error: unknown, handle?: number) => {
+    const known =
+      error instanceof CodeRunnerError ? error : new CodeRunnerError('internal', 'The daemon failed to do that.');
+    if (known !== error) log.error({ err: error }, 'a stream message failed');
+    send({ type: 'error', ...(handle === undefined ? {} : { handle }), error: known.toJSON() });
+  };
+  const subscribe = (handle: number, live: LiveRun, from: number) => {
+    if (subscriptions.size >= MOST_SUBSCRIPTIONS)
+      throw new CodeRunnerError('bad_request', 'Too many subscriptions on one connection.');
+    const subscription = new Subscription(socket, send, handle, live, from, windowBytes, () =>
+      subscriptions.delete(handle),
+    );
+    subscriptions.set(handle, subscription);
+    subscription.begin();
+  };
+  const take = async (message: ClientMessage) => {
+    const { handle } = message;
+    if (message.type === 'run.start' || message.type === 'run.subscribe') {
+      if (subscriptions.has(handle))
+        throw new CodeRunnerError('bad_request', `The handle ${handle} is in use on this connection.`);
+      if (message.type === 'run.subscribe') return subscribe(handle, runs.follow(owner, message.id), message.from ?? 0);
+      return subscribe(handle, await runs.submit(owner, message.request), 0);
+    }
+    const subscription = subscriptions.get(handle);
+    // What crossed the run's end on its way is nobody's mistake.
+    if (!subscription) return;
+    switch (message.type) {
+      case 'run.unsubscribe':
+        return subscription.end();
+      case 'run.cancel':
+        runs.cancel(owner, subscription.live.id);
+        return;
+      case 'stdin':
+        return subscription.live.stdin(Buffer.from(message.data, message.encoding ?? 'utf8'));
+      case 'stdin.eof':
+        return subscription.live.stdin(new Uint8Array(0), true);
+      case 'signal':
+        return subscription.live.signal(signalNumber(message.signal));
+      case 'resize':
+        return subscription.live.resize({ rows: message.rows, cols: message.cols });
+      case 'ack':
+        return subscription.acknowledge(message.seq);
+    }
+  };
+
+  socket.on('message', (data: Buffer, isBinary: boolean) => {
+    let handle: number | undefined;
+    try {
+      if (isBinary) {
+        const frame = decodeFrame(data);
+        if (frame?.channel !== CHANNEL.stdin)
+          throw new CodeRunnerError('protocol_error', 'That binary message is no stdin frame.');
+        handle = frame.handle;
+        subscriptions.get(handle)?.live.stdin(frame.data);
+        return;
+      }
+      const message = parse(data);
+      handle = message.handle;
+      take(message).catch((error) => fail(error, handle));
+    } catch (error) {
+      fail(error, handle);
+    }
+  });
+
+  let alive = true;
+  socket.on('pong', () => {
+    alive = true;
+  });
+  const heartbeat = setInterval(() => {
+    if (!alive) return socket.terminate();
+    alive = false;
+    socket.ping();
+  }, HEARTBEAT_MS);
+  socket.on('close', () => {
+    clearInterval(heartbeat);
+    for (const subscription of subscriptions.values()) subscription.end();
+  });
+  socket.on('error', (error) => log.debug({ err: error }, 'a stream broke'));
+}
+
+function parse(data: Buffer): ClientMessage {
+  let value: unknown;
+  try {
+    value = JSON.parse(data.toString('utf8'));
+  } catch {
+    throw new CodeRunnerError('protocol_error', 'That message is not JSON.');
+  }
+  const type = (value as { type?: unknown } | null)?.type;
+  const validator = typeof type === 'string' ? validators.get(type) : undefined;
+  if (!validator)
+    throw new CodeRunnerError('protocol_error', `There is no message of type ${JSON.stringify(type)?.slice(0, 50)}.`);
+  if (validator.Check(value)) return value as ClientMessage;
+  const [first] = validator.Errors(value);
+  throw new CodeRunnerError(
+    'bad_request',
+    `${type}${first?.instancePath ?? ''} ${first?.message ?? 'has the wrong form'}.`,
+  );
+}
+
+/** @throws CodeRunnerError bad_request */
+export function signalNumber(name: string): number {
+  const number = (constants.signals as Record<string, number>)[name];
+  if (number === undefined)
+    throw new CodeRunnerError('bad_request', `There is no signal "${name}".`, {
+      hint: 'Use a name such as SIGINT or SIGTERM.',
+    });
+  return number;
+}
+
+/** One run as one connection follows it. */
+class Subscription implements Reader {
+  readonly live: LiveRun;
+  acknowledged: number;
+  readonly #socket: WebSocket;
+  readonly #sendMessage: (message: ServerMessage) => void;
+  readonly #handle: number;
+  readonly #windowBytes: number;
+  readonly #onEnd: () => void;
+  #sent: number;
+  #lastSentAt = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    socket: WebSocket,
+    send: (message: ServerMessage) => void,
+    handle: number,
+    live: LiveRun,
+    from: number,
+    windowBytes: number,
+    onEnd: () => void,
+  ) {
+    this.live = live;
+    this.#socket = socket;
+    this.#sendMessage = send;
+    this.#handle = handle;
+    this.#windowBytes = windowBytes;
+    this.#onEnd = onEnd;
+    this.#sent = this.acknowledged = Math.min(from, live.output.end);
+  }
+
+  begin(): void {
+    this.#sendMessage({ type: 'run.state', handle: this.#handle, run: this.live.run });
+    this.live.on('state', this.#onState);
+    this.live.on('stdinCredit', this.#onStdinCredit);
+    this.live.output.addReader(this);
+    this.#send();
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+    this.live.off('state', this.#onState);
+    this.live.off('stdinCredit', this.#onStdinCredit);
+    this.live.output.removeReader(this);
+    this.#onEnd();
+  }
+
+  acknowledge(seq: number): void {
+    this.live.output.acknowledge(this, seq);
+    this.#send();
+  }
+
+  wake(): void {
+    if (this.#timer) {
+      if (this.live.output.end - this.#sent >= FULL_BYTES) this.#send();
+      return;
+    }
+    const quietFor = performance.now() - this.#lastSentAt;
+    if (quietFor >= QUIET_MS || this.live.output.end - this.#sent >= FULL_BYTES) this.#send();
+    else this.#timer = setTimeout(() => this.#send(), QUIET_MS - quietFor);
+  }
+
+  /** Sends what there is, as far as the client's window goes; the run's end when everything was sent. */
+  #send(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    const { output } = this.live;
+    while (this.#sent - this.acknowledged < this.#windowBytes) {
+      const piece = output.read(this.#sent, MESSAGE_BYTES);
+      if (!piece) break;
+      if (piece.seq > this.#sent) {
+        this.#sendMessage({ type: 'gap', handle: this.#handle, from: this.#sent, to: piece.seq });
+        this.acknowledged = Math.max(this.acknowledged, piece.seq);
+      }
+      const message = Buffer.allocUnsafe(FRAME_HEADER_BYTES + piece.data.length);
+      writeFrameHeader(message, piece.channel, this.#handle, piece.seq);
+      message.set(piece.data, FRAME_HEADER_BYTES);
+      this.#socket.send(message);
+      this.#sent = piece.seq + piece.data.length;
+      this.#lastSentAt = performance.now();
+    }
+    if (this.live.ended && this.#sent >= output.end) {
+      this.#sendMessage({ type: 'run.exit', handle: this.#handle, run: this.live.run });
+      this.end();
+    }
+  }
+
+  readonly #onState = (run: Run) => {
+    if (this.live.ended) this.#send();
+    else this.#sendMessage({ type: 'run.state', handle: this.#handle, run });
+  };
+
+  readonly #onStdinCredit = (bytes: number) => {
+    // The program has taken input: what it prints next is an answer, and is not held back.
+    this.#lastSentAt = Number.NEGATIVE_INFINITY;
+    this.#sendMessage({ type: 'stdin.credit', handle: this.#handle, bytes });
+  };
+}

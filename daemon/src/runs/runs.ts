@@ -1,0 +1,339 @@
+/**
+ * All runs of this daemon: they are admitted, wait in the broker, are executed in a leased sandbox and settled. Each step is written down
+ * before the next, so that after a crash every run is somewhere: those that waited run, those that ran are `lost`.
+ */
+import { randomBytes } from 'node:crypto';
+import type { Logger } from 'pino';
+import type { Broker, Job } from '../broker/broker.ts';
+import type { Config } from '../config.ts';
+import type { EngineLink } from '../pool/engine-link.ts';
+import type { Lease, Pool } from '../pool/pool.ts';
+import { CodeRunnerError, type Run, type RunRequest, type RunState } from '../protocol/index.ts';
+import type { Runtime } from '../runtimes/runtime.ts';
+import { type Blobs, missingBlobs } from '../store/blobs.ts';
+import type { Store, StoredRun } from '../store/store.ts';
+import { execute, type Outcome } from './execute.ts';
+import { LiveRun } from './live-run.ts';
+import { OutputLog } from './output-log.ts';
+import { admit, type RunSpec, tooLarge } from './spec.ts';
+
+/** Specifications of waiting runs that are kept in memory; those beyond are read back from the store. */
+const SPECS_IN_MEMORY = 64;
+const RESETTLE_EVERY_MS = 5_000;
+
+export interface RunsOptions {
+  config: Config;
+  store: Store;
+  blobs: Blobs;
+  broker: Broker;
+  pool: Pool;
+  link: EngineLink;
+  runtimes: readonly Runtime[];
+  log: Logger;
+}
+
+/** What the metrics want to know. */
+export interface RunObserver {
+  settled(run: Run, queuedMs: number): void;
+}
+
+export class Runs {
+  readonly #options: RunsOptions;
+  readonly #live = new Map<string, LiveRun>();
+  readonly #specs = new Map<string, RunSpec>();
+  /** Ended runs whose end could not be written yet. */
+  readonly #unsettled = new Set<LiveRun>();
+  #resettle: NodeJS.Timeout | undefined;
+  #stopping = false;
+  /** Resolves when nothing is being executed any more. */
+  #idle: (() => void) | undefined;
+  observer: RunObserver | undefined;
+
+  constructor(options: RunsOptions) {
+    this.#options = options;
+    options.link.on('up', () => options.broker.resume());
+  }
+
+  /** Brings back what an earlier daemon left and starts working. */
+  start(): void {
+    const { store, broker, config, log } = this.#options;
+    for (const { owner, priority, run } of store.unfinished()) {
+      const live = new LiveRun(owner, run, new OutputLog(config.outputWindow));
+      if (run.state === 'queued') {
+        const spec = this.#spec(run.id);
+        this.#options.blobs.pin(owner, hashes(spec));
+        this.#live.set(run.id, live);
+        broker.enqueue({ id: run.id, owner, priority });
+        continue;
+      }
+      live.move('lost', {
+        endedAt: new Date().toISOString(),
+        message: 'Lost: the daemon ended while the program ran.',
+      });
+      store.settle(live.run, live.output.dump());
+      log.warn({ run: run.id }, 'a run was lost with an earlier daemon');
+    }
+    broker.consume((job) => this.#work(job));
+  }
+
+  get counts(): { queued: number; running: number } {
+    return { queued: this.#options.broker.waiting, running: this.#options.broker.active };
+  }
+
+  /**
+   * Admits a run and puts it into the queue; it may be running when this resolves.
+   * @throws CodeRunnerError whatever is wrong with it; queue_full, shutting_down, engine_unavailable, blobs_missing, disk_full
+   */
+  async submit(owner: string, request: RunRequest): Promise<LiveRun> {
+    const { config, broker, link, runtimes, store, blobs } = this.#options;
+    const spec = admit(request, runtimes, config);
+    if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
+    if (link.problem) throw link.problem;
+    if (broker.waiting >= config.maxQueued) {
+      throw new CodeRunnerError(
+        'queue_full',
+        `${broker.waiting.toLocaleString('en')} runs are waiting already; no more are taken.`,
+      );
+    }
+    const needed = hashes(spec);
+    if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
+    blobs.pin(owner, needed);
+    const run = newRun(spec);
+    try {
+      store.insert({ owner, priority: spec.priority, run }, JSON.stringify(spec));
+    } catch (error) {
+      blobs.unpin(owner, needed);
+      throw error;
+    }
+    const live = new LiveRun(owner, run, new OutputLog(config.outputWindow));
+    this.#live.set(run.id, live);
+    if (this.#specs.size < SPECS_IN_MEMORY) this.#specs.set(run.id, spec);
+    broker.enqueue({ id: run.id, owner, priority: spec.priority });
+    return live;
+  }
+
+  /** @throws CodeRunnerError not_found, also for another owner's run */
+  get(owner: string, id: string): Run {
+    return (this.#findLive(owner, id) ?? this.#findStored(owner, id)).run;
+  }
+
+  /** The run to follow; one that ended long ago comes back with what is kept of its output. @throws CodeRunnerError not_found */
+  follow(owner: string, id: string): LiveRun {
+    const live = this.#findLive(owner, id);
+    if (live) return live;
+    const { run } = this.#findStored(owner, id);
+    const output = this.#options.store.output(id);
+    const log = output ? OutputLog.restore(output.from, Buffer.from(output.bytes)) : new OutputLog(1);
+    return new LiveRun(owner, run, log);
+  }
+
+  list(owner: string, options: { limit: number; before?: string; states?: readonly RunState[] }): Run[] {
+    return this.#options.store.list(owner, options).map(({ run }) => this.#live.get(run.id)?.run ?? run);
+  }
+
+  /** Ends a run: at once where it waits, as soon as its container is told where it runs. Ended runs stay as they are. @throws CodeRunnerError not_found */
+  cancel(owner: string, id: string): Run {
+    const live = this.#findLive(owner, id);
+    if (!live) return this.get(owner, id);
+    this.#end(live, { state: 'cancelled', message: 'Cancelled.' });
+    return live.run;
+  }
+
+  /**
+   * Takes no more runs, lets those that run finish for `graceMs`, then ends them. What waits, also for a sandbox, stays in the store
+   * for the next daemon; the pool must be closed meanwhile.
+   */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    const { broker } = this.#options;
+    broker.stop();
+    if (broker.active > 0) {
+      const idle = new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+      const hurry = setTimeout(() => {
+        for (const live of this.#live.values()) {
+          if (live.run.state !== 'queued')
+            this.#end(live, { state: 'cancelled', message: 'Cancelled: the daemon was stopped.' });
+        }
+      }, graceMs);
+      await idle;
+      clearTimeout(hurry);
+    }
+    clearInterval(this.#resettle);
+    for (const live of this.#unsettled) this.#write(live);
+  }
+
+  #end(live: LiveRun, outcome: Outcome): void {
+    if (this.#options.broker.remove(live.id)) this.#settle(live, outcome);
+    else live.stop.abort(outcome);
+  }
+
+  async #work(job: Job): Promise<'done' | 'again'> {
+    const live = this.#live.get(job.id);
+    if (!live) return 'done';
+    try {
+      return await this.#execute(live);
+    } catch (error) {
+      this.#options.log.error({ err: error, run: job.id }, 'a run failed inside the daemon');
+      const problem = new CodeRunnerError('internal', `The run failed inside CodeRunner: ${(error as Error).message}`);
+      if (!live.ended) this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
+      return 'done';
+    } finally {
+      if (this.#stopping && this.#options.broker.active === 1) this.#idle?.();
+    }
+  }
+
+  async #execute(live: LiveRun): Promise<'done' | 'again'> {
+    const { pool, runtimes, blobs, config, store } = this.#options;
+    const spec = this.#spec(live.id);
+    const runtime = runtimes.find(({ id }) => id === spec.runtime);
+    if (!runtime) {
+      const problem = new CodeRunnerError('unknown_runtime', `The runtime "${spec.runtime}" is no longer here.`);
+      this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
+      return 'done';
+    }
+    live.move('starting', { startedAt: new Date().toISOString() });
+    let lease: Lease;
+    try {
+      lease = await pool.lease({
+        runtime,
+        owner: live.owner,
+        memoryBytes: spec.limits.memoryBytes,
+        signal: live.stop.signal,
+      });
+    } catch (error) {
+      return this.#noSandbox(live, error);
+    }
+    try {
+      // Until here a daemon that comes back finds it queued, and runs it; from here on it must not run twice.
+      store.update(live.run);
+      this.#settle(live, await execute({ live, spec, runtime, lease, blobs, config }), spec);
+    } finally {
+      // In the background: whoever waits for the run does not wait for the engine to clean up.
+      void lease
+        .dispose()
+        .catch((error) => this.#options.log.warn({ err: error, run: live.id }, 'a sandbox could not be removed'));
+    }
+    return 'done';
+  }
+
+  /** Nothing ran yet, so nothing is lost: back to the queue where the engine went away, else the run ends saying why. */
+  #noSandbox(live: LiveRun, error: unknown): 'done' | 'again' {
+    const { link } = this.#options;
+    if (live.stop.signal.aborted) {
+      this.#settle(live, live.stop.signal.reason as Outcome);
+      return 'done';
+    }
+    const problem =
+      error instanceof CodeRunnerError
+        ? error
+        : new CodeRunnerError('engine_error', `No sandbox could be started: ${(error as Error).message}`);
+    if (problem.code === 'engine_unavailable' || problem.code === 'shutting_down' || link.problem) {
+      live.move('queued', { startedAt: null });
+      live.announce();
+      return 'again';
+    }
+    this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
+    return 'done';
+  }
+
+  #settle(live: LiveRun, { state, ...more }: Outcome, spec = this.#spec(live.id)): void {
+    this.#options.blobs.unpin(live.owner, hashes(spec));
+    this.#specs.delete(live.id);
+    live.move(state, { ...more, endedAt: new Date().toISOString() });
+    this.#write(live);
+    live.announce();
+    const { run } = live;
+    this.observer?.settled(run, Date.parse(run.startedAt ?? run.endedAt ?? run.createdAt) - Date.parse(run.createdAt));
+  }
+
+  /** Writes a run's end down. While that fails (a full disk) the run stays in memory, and it is tried again. */
+  #write(live: LiveRun): void {
+    try {
+      this.#options.store.settle(live.run, live.output.dump());
+      this.#unsettled.delete(live);
+      this.#live.delete(live.id);
+      if (this.#unsettled.size === 0) {
+        clearInterval(this.#resettle);
+        this.#resettle = undefined;
+      }
+    } catch (error) {
+      this.#options.log.error({ err: error, run: live.id }, 'the end of a run could not be written; trying again');
+      this.#unsettled.add(live);
+      this.#resettle ??= setInterval(() => {
+        for (const waiting of this.#unsettled) this.#write(waiting);
+      }, RESETTLE_EVERY_MS);
+    }
+  }
+
+  #spec(id: string): RunSpec {
+    const spec = this.#specs.get(id);
+    if (spec) return spec;
+    const stored = this.#options.store.spec(id);
+    if (stored === undefined) throw new Error(`The specification of run ${id} is not in the store.`);
+    return JSON.parse(stored) as RunSpec;
+  }
+
+  #findLive(owner: string, id: string): LiveRun | undefined {
+    const live = this.#live.get(id);
+    return live?.owner === owner ? live : undefined;
+  }
+
+  #findStored(owner: string, id: string): StoredRun {
+    const stored = this.#options.store.get(id);
+    if (stored?.owner === owner) return stored;
+    throw new CodeRunnerError('not_found', `There is no run ${id.slice(0, 40)}.`);
+  }
+
+  async #checkBlobs(owner: string, spec: RunSpec, needed: string[]): Promise<void> {
+    const { blobs, config } = this.#options;
+    const missing = await blobs.missing(owner, needed);
+    if (missing.length > 0) throw missingBlobs(missing);
+    let total = 0;
+    for (const file of spec.files) {
+      total +=
+        'content' in file
+          ? Buffer.byteLength(file.content, file.encoding ?? 'utf8')
+          : ((await blobs.size(owner, file.sha256)) ?? 0);
+    }
+    if (total > config.maxRunBytes)
+      throw tooLarge('The files of the run', total, config.maxRunBytes, 'CODERUNNER_MAX_RUN_BYTES');
+  }
+}
+
+function hashes(spec: RunSpec): string[] {
+  return spec.files.flatMap((file) => ('sha256' in file ? [file.sha256] : []));
+}
+
+function newRun(spec: RunSpec): Run {
+  return {
+    id: newId(),
+    state: 'queued',
+    runtime: spec.runtime,
+    entry: spec.entry,
+    args: spec.args,
+    createdAt: new Date().toISOString(),
+    startedAt: null,
+    endedAt: null,
+    limits: spec.limits,
+    tty: spec.tty !== null,
+    exitCode: null,
+    signal: null,
+    message: null,
+    error: null,
+    wallMs: null,
+    cpuMs: null,
+    peakMemoryBytes: null,
+    stages: [],
+    warm: { container: false, interpreter: false },
+    outputBytes: 0,
+    files: [],
+  };
+}
+
+/** 80 random bits, short enough to read out: `r_k3v9…`. Runs are ordered by the store, not by their ids. */
+function newId(): string {
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyz';
+  return `r_${Array.from(randomBytes(16), (byte) => alphabet[byte & 31]).join('')}`;
+}
