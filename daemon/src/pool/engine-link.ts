@@ -2,7 +2,7 @@
  * The daemon's connection to its container engine: there, or not there and why. The engine may be absent at the start, stop in
  * the middle and come back; this looks after it, so that nobody else has to.
  */
-import { EventEmitter } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
@@ -15,6 +15,8 @@ const RETRY_MOST_MS = 10_000;
 interface EngineEvents {
   up: [Engine];
   down: [CodeRunnerError];
+  /** It answered just now. */
+  alive: [];
 }
 
 export class EngineLink extends EventEmitter<EngineEvents> {
@@ -53,6 +55,12 @@ export class EngineLink extends EventEmitter<EngineEvents> {
     this.#wake.abort();
   }
 
+  /** Looks at the engine now, and resolves when it answers. */
+  async whenUp(): Promise<void> {
+    this.suspect();
+    await once(this, 'alive');
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();
     this.#wake.abort();
@@ -76,10 +84,12 @@ export class EngineLink extends EventEmitter<EngineEvents> {
     try {
       if (this.#engine) {
         await this.#engine.ping();
+        this.emit('alive');
         return;
       }
       this.#engine = await Engine.connect(this.#config, this.#stop.signal);
       this.emit('up', this.#engine);
+      this.emit('alive');
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       const lost = this.#engine;

@@ -17,7 +17,7 @@ import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
 import { admit, type RunSpec, tooLarge } from './spec.ts';
 
-/** Specifications of waiting runs that are kept in memory; those beyond are read back from the store. */
+/** Specifications of waiting runs that are kept in memory beside those of running ones; more are read back from the store. */
 const SPECS_IN_MEMORY = 64;
 const RESETTLE_EVERY_MS = 5_000;
 
@@ -51,7 +51,6 @@ export class Runs {
 
   constructor(options: RunsOptions) {
     this.#options = options;
-    options.link.on('up', () => options.broker.resume());
   }
 
   /** Brings back what an earlier daemon left and starts working. */
@@ -176,7 +175,10 @@ export class Runs {
       return await this.#execute(live);
     } catch (error) {
       this.#options.log.error({ err: error, run: job.id }, 'a run failed inside the daemon');
-      const problem = new CodeRunnerError('internal', `The run failed inside CodeRunner: ${(error as Error).message}`);
+      const problem =
+        error instanceof CodeRunnerError
+          ? error
+          : new CodeRunnerError('internal', `The run failed inside CodeRunner: ${(error as Error).message}`);
       if (!live.ended) this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
       return 'done';
     } finally {
@@ -187,6 +189,7 @@ export class Runs {
   async #execute(live: LiveRun): Promise<'done' | 'again'> {
     const { pool, runtimes, blobs, config, store } = this.#options;
     const spec = this.#spec(live.id);
+    this.#specs.set(live.id, spec);
     const runtime = runtimes.find(({ id }) => id === spec.runtime);
     if (!runtime) {
       const problem = new CodeRunnerError('unknown_runtime', `The runtime "${spec.runtime}" is no longer here.`);
@@ -208,7 +211,7 @@ export class Runs {
     try {
       // Until here a daemon that comes back finds it queued, and runs it; from here on it must not run twice.
       store.update(live.run);
-      this.#settle(live, await execute({ live, spec, runtime, lease, blobs, config }), spec);
+      this.#settle(live, await execute({ live, spec, runtime, lease, blobs, config }));
     } finally {
       // In the background: whoever waits for the run does not wait for the engine to clean up.
       void lease
@@ -232,14 +235,15 @@ export class Runs {
     if (problem.code === 'engine_unavailable' || problem.code === 'shutting_down' || link.problem) {
       live.move('queued', { startedAt: null });
       live.announce();
+      void link.whenUp().then(() => this.#options.broker.resume());
       return 'again';
     }
     this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
     return 'done';
   }
 
-  #settle(live: LiveRun, { state, ...more }: Outcome, spec = this.#spec(live.id)): void {
-    this.#options.blobs.unpin(live.owner, hashes(spec));
+  #settle(live: LiveRun, { state, ...more }: Outcome): void {
+    this.#options.blobs.unpin(live.owner, hashes(this.#spec(live.id)));
     this.#specs.delete(live.id);
     live.move(state, { ...more, endedAt: new Date().toISOString() });
     this.#write(live);
