@@ -1,0 +1,82 @@
+/**
+ * The waiting Node. `node -r warm.cjs PLACEHOLDER` starts as it always does, up to the last line of its own start-up, which is
+ * `Module.runMain(mainEntry)`. The one thing changed is that reading `Module.runMain` waits for START first and then gives the original
+ * function bound to the run's entry. A bound function and a getter that has returned leave no frame, so from there on everything is what a
+ * cold start does. docs/decisions/warm-interpreters.md has the reasons.
+ */
+'use strict';
+
+const CONTROL_FD = 3;
+const fs = require('node:fs');
+const path = require('node:path');
+const { isMainThread } = require('node:worker_threads');
+const Module = module.constructor;
+
+/** Takes out of sight that this file was preloaded. Worker threads inherit the preload: there, this is all there is to do. */
+function hidePreload() {
+  const { execArgv } = process;
+  const at = execArgv.indexOf(__filename);
+  if (at > 0) execArgv.splice(at - 1, 2);
+  Object.defineProperty(process, '_preload_modules', { value: [] });
+  delete Module._cache[__filename];
+  for (const request of Object.keys(Module._pathCache)) delete Module._pathCache[request];
+}
+
+/** @returns {boolean} whether the buffer was filled; false when the agent has closed its side */
+function readFully(buffer) {
+  for (let at = 0; at < buffer.length; ) {
+    const got = fs.readSync(CONTROL_FD, buffer, at, buffer.length - at, null);
+    if (got === 0) return false;
+    at += got;
+  }
+  return true;
+}
+
+/** Blocks until START has come; docs/protocol.md, "Warm interpreter". There is no run, and nothing to return to, when the agent closes. */
+function readStart() {
+  const header = Buffer.alloc(4);
+  if (!readFully(header)) process.reallyExit(0);
+  const json = Buffer.alloc(header.readUInt32BE(0));
+  if (!readFully(json)) process.reallyExit(0);
+  return JSON.parse(json.toString('utf8'));
+}
+
+/** The session has no terminal yet, so the first open makes this one the controlling one. */
+function openTerminal(tty) {
+  for (const fd of [0, 1, 2]) fs.closeSync(fd);
+  for (const fd of [0, 1, 2]) {
+    if (fs.openSync(tty, 'r+') !== fd) process.reallyExit(125);
+  }
+}
+
+function replaceEnvironment(env) {
+  for (const name of Object.keys(process.env)) delete process.env[name];
+  for (const name of Object.keys(env)) process.env[name] = env[name];
+}
+
+/** Waits for the run, puts its values where a cold start has them, and returns the absolute path of its entry. */
+function takeTheRun() {
+  fs.writeSync(CONTROL_FD, 'R');
+  const start = readStart();
+  fs.closeSync(CONTROL_FD);
+  process.chdir(start.cwd);
+  if (start.tty !== null) openTerminal(start.tty);
+  replaceEnvironment(start.env);
+  const main = path.resolve(start.entry);
+  process.argv.splice(1, Infinity, main, ...start.args);
+  return main;
+}
+
+hidePreload();
+if (isMainThread) {
+  const original = Object.getOwnPropertyDescriptor(Module, 'runMain');
+  Object.defineProperty(Module, 'runMain', {
+    configurable: true,
+    enumerable: original.enumerable,
+    get() {
+      const main = takeTheRun();
+      Object.defineProperty(Module, 'runMain', original);
+      return original.value.bind(Module, main);
+    },
+  });
+}
