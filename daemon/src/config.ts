@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
 import { CodeRunnerError, formatBytes, formatDuration, parseBytes, parseDuration } from './protocol/index.ts';
 
@@ -19,6 +20,9 @@ export interface Setting<T> {
   /** What `parse` takes, for error messages and the documentation. */
   takes: string;
 }
+
+/** The languages and the seccomp profile that come with CodeRunner; as far from the sources as from the bundle. */
+export const BUNDLED_RUNTIMES = fileURLToPath(new URL('../../runtimes/', import.meta.url));
 
 const paths = envPaths('coderunner', { suffix: '' });
 

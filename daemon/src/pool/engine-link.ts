@@ -30,6 +30,7 @@ export class EngineLink extends EventEmitter<EngineEvents> {
 
   constructor(config: Config) {
     super();
+    this.setMaxListeners(0); // each run that waits for it is one
     this.#config = config;
   }
 

@@ -43,8 +43,8 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Whether the kernel killed the container for its memory; to be asked after the agent is gone. */
-  async ranOutOfMemory(): Promise<boolean> {
-    return (await this.#container.end())?.oomKilled ?? false;
+  ranOutOfMemory(): Promise<boolean> {
+    return this.#container.ranOutOfMemory();
   }
 
   /** Ends everything in the container and removes it. May be called again. */

@@ -1,6 +1,6 @@
 /** One run inside its sandbox: files in, stages one after the other, produced files out. It says how the run ended; it changes no state but through `live`. */
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
+import { Readable, type Writable } from 'node:stream';
 import tar from 'tar-stream';
 import { type Agent, type AgentExit, AgentFailure, AgentGone, type StageStart, stageFits } from '../agent/agent.ts';
 import type { Config } from '../config.ts';
@@ -255,7 +255,7 @@ function archive({ spec, live, blobs }: ExecuteContext): AsyncIterable<Uint8Arra
 /** The files that the program produced, put among the owner's contents. */
 async function collect({ live, spec, lease, blobs, config }: ExecuteContext): Promise<ProducedFile[]> {
   const { agent } = lease.sandbox;
-  const extract = tar.extract();
+  const extract: Writable & AsyncIterable<tar.Entry> = tar.extract();
   const request = { globs: spec.collect, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
   const late = setTimeout(() => agent.close('The produced files did not come in time.'), COLLECT_WITHIN_MS);
   try {

@@ -1,0 +1,303 @@
+/**
+ * The images of the languages: one Debian base with the agent, and on it one image a language. An image's tag is the hash of all that it is
+ * built from, so it is built only when that changed, and two versions of CodeRunner never mix theirs up.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readdir, readFile, stat } from 'node:fs/promises';
+import { join, relative, sep } from 'node:path';
+import { createInterface } from 'node:readline';
+import { Readable } from 'node:stream';
+import tar from 'tar-stream';
+import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
+import type { Engine } from '../engine/engine.ts';
+import { CodeRunnerError } from '../protocol/index.ts';
+import type { Runtime } from './runtime.ts';
+
+/** The Debian base when it was built here from packages, where no registry answers. */
+const OWN_DEBIAN = 'coderunner/debian:trixie';
+const DEBIAN_RELEASE = 'trixie';
+const IMAGE_LABEL = 'coderunner.image';
+const LAST_LINES = 20;
+
+/** What a person may be shown while images are built. */
+export interface BuildProgress {
+  /** `base`, or the id of a runtime. */
+  image: string;
+  /** The Dockerfile's step, where it is known. */
+  step?: number;
+  steps?: number;
+  text: string;
+}
+
+export interface BuildOptions {
+  onProgress(progress: BuildProgress): void;
+  signal: AbortSignal;
+  /** Builds also what is there already. */
+  force?: boolean;
+}
+
+interface ContextFile {
+  path: string;
+  bytes: Buffer;
+  executable: boolean;
+}
+
+export class Images {
+  readonly #config: Config;
+  readonly #engine: () => Engine;
+  readonly #tags = new Map<string, string>();
+  /** Images that were there when last asked; they are asked for again when a container could not be made. */
+  readonly #ready = new Set<string>();
+
+  /** @param engine the present one; throws where there is none */
+  constructor(config: Config, engine: () => Engine) {
+    this.#config = config;
+    this.#engine = engine;
+  }
+
+  /** Works out the tags; to be called before anything else. */
+  async prepare(runtimes: readonly Runtime[]): Promise<void> {
+    const base = digest([
+      { path: 'debian', bytes: Buffer.from(this.#config.baseImage), executable: false },
+      ...(await baseFiles()),
+    ]);
+    this.#tags.set('base', `coderunner/base:${base}`);
+    for (const runtime of runtimes) {
+      const files = await imageFiles(runtime);
+      const hash = digest([{ path: 'base', bytes: Buffer.from(base), executable: false }, ...files]);
+      this.#tags.set(runtime.id, `coderunner/${runtime.id}:${hash}`);
+    }
+  }
+
+  /** The image of a runtime, by name and hash. */
+  tag(runtime: Pick<Runtime, 'id'>): string {
+    const tag = this.#tags.get(runtime.id);
+    if (tag === undefined) throw new Error(`The tag of ${runtime.id} was not prepared.`);
+    return tag;
+  }
+
+  /** Whether the image is there. @throws CodeRunnerError engine_unavailable */
+  async state(runtime: Pick<Runtime, 'id'>): Promise<'ready' | 'not_built'> {
+    const tag = this.tag(runtime);
+    if (this.#ready.has(tag)) return 'ready';
+    if (!(await this.#exists(tag))) return 'not_built';
+    this.#ready.add(tag);
+    return 'ready';
+  }
+
+  /** Asks the engine again the next time. */
+  doubt(runtime: Pick<Runtime, 'id'>): void {
+    this.#ready.delete(this.tag(runtime));
+  }
+
+  /**
+   * Builds what is missing, the base first, one after the other, and removes images of ours that they replace.
+   * @returns the ids of what was built
+   * @throws CodeRunnerError base_image_unavailable, build_failed; the signal's reason when aborted
+   */
+  async build(runtimes: readonly Runtime[], options: BuildOptions): Promise<string[]> {
+    const built: string[] = [];
+    const wanted = [];
+    for (const runtime of runtimes)
+      if (options.force || (await this.state(runtime)) === 'not_built') wanted.push(runtime);
+    if (wanted.length === 0) return built;
+    if (options.force || (await this.state({ id: 'base' })) === 'not_built') {
+      const debian = await this.#debian(options);
+      await this.#buildOne('base', 'base/Dockerfile', { DEBIAN: debian }, await baseFiles(), options);
+      built.push('base');
+    }
+    for (const runtime of wanted) {
+      const files = [...(await imageFiles(runtime)), ...(await certificates(this.#config))];
+      await this.#buildOne(runtime.id, `${runtime.id}/Dockerfile`, { BASE: this.tag({ id: 'base' }) }, files, options);
+      built.push(runtime.id);
+    }
+    await this.#removeReplaced();
+    return built;
+  }
+
+  async #buildOne(
+    image: string,
+    dockerfile: string,
+    buildargs: Record<string, string>,
+    files: ContextFile[],
+    { onProgress, signal }: BuildOptions,
+  ): Promise<void> {
+    signal.throwIfAborted();
+    const last: string[] = [];
+    const context = pack(files);
+    const stream = (await this.#engine().docker.buildImage(context, {
+      t: this.tag({ id: image }),
+      dockerfile,
+      buildargs,
+      labels: { [IMAGE_LABEL]: image },
+      forcerm: true,
+      abortSignal: signal,
+    } as object)) as unknown as Readable;
+    const progress: BuildProgress = { image, text: '' };
+    await this.#follow(stream, signal, (text) => {
+      const step = /^Step (\d+)\/(\d+) : (.*)$/.exec(text);
+      if (step) Object.assign(progress, { step: Number(step[1]), steps: Number(step[2]) });
+      last.push(text);
+      if (last.length > LAST_LINES) last.shift();
+      onProgress({ ...progress, text });
+    }).catch((error) => {
+      if (signal.aborted) throw signal.reason;
+      throw new CodeRunnerError(
+        'build_failed',
+        `The image of ${image} could not be built: ${(error as Error).message}`,
+        { details: last, cause: error },
+      );
+    });
+    this.#ready.add(this.tag({ id: image }));
+  }
+
+  /** The Debian that all stand on: the one that is there, the one of a registry, or one built from Debian's packages. */
+  async #debian(options: BuildOptions): Promise<string> {
+    const { baseImage } = this.#config;
+    for (const name of [baseImage, OWN_DEBIAN]) if (await this.#exists(name)) return name;
+    const say = (text: string) => options.onProgress({ image: 'base', text });
+    try {
+      say(`Pulling ${baseImage}`);
+      const stream = (await this.#engine().docker.pull(baseImage, {
+        abortSignal: options.signal,
+      })) as unknown as Readable;
+      await this.#follow(stream, options.signal, say);
+      return baseImage;
+    } catch (error) {
+      if (options.signal.aborted) throw options.signal.reason;
+      say(`No registry gave ${baseImage}: building it from Debian's packages`);
+      await this.#debootstrap(options.signal, say, error as Error);
+      return OWN_DEBIAN;
+    }
+  }
+
+  async #debootstrap(signal: AbortSignal, say: (text: string) => void, pullError: Error): Promise<void> {
+    const child = spawn('mmdebstrap', ['--variant=minbase', DEBIAN_RELEASE, '-'], {
+      stdio: ['ignore', 'pipe', 'pipe'],
+      signal,
+    });
+    const failed = new Promise<never>((_resolve, reject) => {
+      child.on('error', reject);
+      child.on('exit', (code) => code !== 0 && reject(new Error(`mmdebstrap ended with ${code}.`)));
+    });
+    createInterface({ input: child.stderr }).on('line', say);
+    const [repo, tag] = OWN_DEBIAN.split(':') as [string, string];
+    const imported = async () => {
+      const stream = (await this.#engine().docker.importImage(child.stdout, { repo, tag })) as unknown as Readable;
+      await this.#follow(stream, signal, say);
+      if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve));
+    };
+    try {
+      await Promise.race([imported(), failed]);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      throw new CodeRunnerError(
+        'base_image_unavailable',
+        `The base image ${this.#config.baseImage} could neither be pulled (${pullError.message}) nor built here (${(error as Error).message}).`,
+        { cause: error },
+      );
+    }
+  }
+
+  /** Reads the engine's lines of progress to their end; its errors come in them too. */
+  async #follow(stream: Readable, signal: AbortSignal, onText: (text: string) => void): Promise<void> {
+    const stop = () => stream.destroy(new Error('aborted'));
+    signal.addEventListener('abort', stop, { once: true });
+    try {
+      signal.throwIfAborted();
+      for await (const line of createInterface({ input: stream })) {
+        if (line.trim() === '') continue;
+        const event = JSON.parse(line) as { stream?: string; status?: string; error?: string };
+        if (event.error !== undefined) throw new Error(event.error);
+        const text = (event.stream ?? event.status ?? '').trimEnd();
+        if (text !== '') onText(text);
+      }
+      signal.throwIfAborted();
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
+  }
+
+  async #exists(name: string): Promise<boolean> {
+    try {
+      await this.#engine().docker.getImage(name).inspect();
+      return true;
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) return false;
+      throw error;
+    }
+  }
+
+  /** Images of ours with another hash than now. One that a container of another daemon still uses stays. */
+  async #removeReplaced(): Promise<void> {
+    const present = new Set(this.#tags.values());
+    const repositories = new Set([...present].map((tag) => tag.split(':')[0]));
+    const images = await this.#engine().docker.listImages({ filters: { label: [IMAGE_LABEL] } });
+    for (const tag of images.flatMap(({ RepoTags }) => RepoTags ?? [])) {
+      const [repository, hash = ''] = tag.split(':');
+      if (present.has(tag) || !repositories.has(repository) || !/^[0-9a-f]{12}$/.test(hash)) continue;
+      await this.#engine()
+        .docker.getImage(tag)
+        .remove()
+        .catch(() => {});
+    }
+  }
+}
+
+async function baseFiles(): Promise<ContextFile[]> {
+  return [...(await filesBelow(BUNDLED_RUNTIMES, 'base')), ...(await filesBelow(BUNDLED_RUNTIMES, 'agent'))];
+}
+
+/** What an image is built from. Examples and tests are not in it, so changing them builds nothing. */
+async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
+  const files = await filesBelow(join(runtime.folder, '..'), runtime.id);
+  return files.filter(({ path }) => !/^[^/]+\/(examples|test|runtime\.json$)/.test(path));
+}
+
+/** Files below a folder, sorted, with paths from `root` on. What a build leaves behind is not part of the sources. */
+async function filesBelow(root: string, folder: string): Promise<ContextFile[]> {
+  const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true });
+  const paths = entries
+    .filter((entry) => entry.isFile())
+    .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
+    .filter((path) => !/\/(build|node_modules|corpus)\//.test(path))
+    .sort();
+  return Promise.all(
+    paths.map(async (path) => {
+      const file = join(root, path);
+      return { path, bytes: await readFile(file), executable: ((await stat(file)).mode & 0o100) !== 0 };
+    }),
+  );
+}
+
+/** The host's certificate authorities, for build steps that download where the network inspects TLS. They are no part of the hash, and stay in no image. */
+async function certificates(config: Config): Promise<ContextFile[]> {
+  const candidates = [
+    config.caFile,
+    process.env.NODE_EXTRA_CA_CERTS,
+    process.env.SSL_CERT_FILE,
+    '/etc/ssl/certs/ca-certificates.crt',
+    '/etc/pki/tls/certs/ca-bundle.crt',
+  ];
+  for (const path of candidates) {
+    const bytes = path ? await readFile(path).catch(() => undefined) : undefined;
+    if (bytes) return [{ path: '.ca/ca-bundle.crt', bytes, executable: false }];
+  }
+  return [{ path: '.ca/none', bytes: Buffer.alloc(0), executable: false }];
+}
+
+function digest(files: ContextFile[]): string {
+  const hash = createHash('sha256');
+  for (const { path, bytes, executable } of files)
+    hash.update(`${path}\0${executable}\0${bytes.length}\0`).update(bytes);
+  return hash.digest('hex').slice(0, 12);
+}
+
+function pack(files: ContextFile[]): Readable {
+  const archive = tar.pack();
+  for (const { path, bytes, executable } of files)
+    archive.entry({ name: path, mode: executable ? 0o755 : 0o644 }, bytes);
+  archive.finalize();
+  return Readable.from(archive as AsyncIterable<Buffer>);
+}
