@@ -1,6 +1,6 @@
 /** One run inside its sandbox: files in, stages one after the other, produced files out. It says how the run ended; it changes no state but through `live`. */
 import { createHash } from 'node:crypto';
-import { Readable, type Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 import tar from 'tar-stream';
 import { type Agent, type AgentExit, AgentFailure, AgentGone, type StageStart, stageFits } from '../agent/agent.ts';
 import type { Config } from '../config.ts';
@@ -255,12 +255,12 @@ function archive({ spec, live, blobs }: ExecuteContext): AsyncIterable<Uint8Arra
 /** The files that the program produced, put among the owner's contents. */
 async function collect({ live, spec, lease, blobs, config }: ExecuteContext): Promise<ProducedFile[]> {
   const { agent } = lease.sandbox;
-  const extract: Writable & AsyncIterable<tar.Entry> = tar.extract();
+  const extract = tar.extract();
   const request = { globs: spec.collect, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
   const late = setTimeout(() => agent.close('The produced files did not come in time.'), COLLECT_WITHIN_MS);
   try {
     // The sum is bounded by maxBytes, so slices need no flow control of their own.
-    const sending = agent.collect(request, (slice) => extract.write(slice)).finally(() => extract.end());
+    const sending = agent.collect(request, (slice) => extract.write(slice)).finally(() => extract.end(null));
     sending.catch(() => {}); // it is awaited below, after what it feeds
     const files: ProducedFile[] = [];
     for await (const entry of extract) {
