@@ -9,7 +9,6 @@
 const CONTROL_FD = 3;
 const fs = require('node:fs');
 const path = require('node:path');
-const { isMainThread } = require('node:worker_threads');
 const Module = module.constructor;
 
 /** Takes out of sight that this file was preloaded. Worker threads inherit the preload: there, this is all there is to do. */
@@ -68,6 +67,8 @@ function takeTheRun() {
 }
 
 hidePreload();
+// In a worker, and only there, chdir is disabled. (Loading `worker_threads` to ask would leave it in process.moduleLoadList.)
+const isMainThread = !process.chdir.disabled;
 if (isMainThread) {
   const original = Object.getOwnPropertyDescriptor(Module, 'runMain');
   Object.defineProperty(Module, 'runMain', {
