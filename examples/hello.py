@@ -1,0 +1,3 @@
+import platform
+
+print(f"Hello! This is Python {platform.python_version()}, running in a sandbox of its own.")

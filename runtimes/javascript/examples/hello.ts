@@ -1,0 +1,11 @@
+// TypeScript runs as it is: Node leaves the types out.
+interface Greeting {
+  to: string;
+  times: number;
+}
+
+function greet({ to, times }: Greeting): string {
+  return `Hello, ${to}! `.repeat(times).trim();
+}
+
+console.log(greet({ to: 'TypeScript', times: 2 }));

@@ -1,0 +1,11 @@
+export class Square {
+  name = 'square';
+
+  constructor(side) {
+    this.side = side;
+  }
+
+  area() {
+    return this.side ** 2;
+  }
+}

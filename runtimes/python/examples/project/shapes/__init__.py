@@ -1,0 +1,1 @@
+"""Shapes that know their area."""
