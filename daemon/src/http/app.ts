@@ -31,6 +31,8 @@ export async function buildApp(options: AppOptions) {
     loggerInstance: log as FastifyBaseLogger,
     disableRequestLogging: true,
     bodyLimit: MOST_MESSAGE_BYTES,
+    // When the daemon stops, followers of runs that go on waiting would otherwise hold it up.
+    forceCloseConnections: true,
     routerOptions: { maxParamLength: 200 },
   })
     .withTypeProvider<TypeBoxTypeProvider>()

@@ -96,29 +96,30 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     log,
     clients,
     status,
-    shutdown: (force) => void daemon.stop(force),
+    shutdown: (force) => stopByItself(force),
     onActivity: () => {
       activeAt = Date.now();
     },
   });
   rollback.defer(() => app.close());
+  runs.restore();
   url = await listen(app, config);
 
   const tidying = setInterval(
     () => {
       const busy = runs.counts.queued + runs.counts.running > 0;
       if (!busy) {
-        store.tidy(config.historyRuns);
-        void blobs.tidy();
+        tidy(store, blobs, config).catch((error) => log.error({ err: error }, 'tidying up failed; trying again later'));
       }
       if (busy || clients.size > 0) activeAt = Date.now();
       else if (options.stopWhenIdle && Date.now() - activeAt >= config.idleStop) {
         log.info('stopping: nobody needs this daemon');
-        void daemon.stop();
+        stopByItself(false);
       }
     },
     Math.min(TIDY_EVERY_MS, config.idleStop / 2),
   );
+  rollback.defer(() => clearInterval(tidying));
 
   await pool.start();
   runs.start();
@@ -135,13 +136,19 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const resources = rollback.move();
   const stop = async (force: boolean) => {
     log.info({ force }, 'stopping');
-    clearInterval(tidying);
-    await rm(discoveryFile(config.dataDir), { force: true });
-    pool.close();
-    await runs.stop(force ? 0 : config.stopGrace);
-    await resources.disposeAsync();
-    log.info('stopped');
-    resolveStopped();
+    try {
+      clearInterval(tidying);
+      await rm(discoveryFile(config.dataDir), { force: true });
+      pool.close();
+      await runs.stop(force ? 0 : config.stopGrace);
+      await resources.disposeAsync();
+      log.info('stopped');
+    } finally {
+      resolveStopped();
+    }
+  };
+  const stopByItself = (force: boolean) => {
+    daemon.stop(force).catch((error) => log.error({ err: error }, 'stopping left something behind'));
   };
   const daemon: Daemon = {
     url,
@@ -153,6 +160,11 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     },
   };
   return daemon;
+}
+
+async function tidy(store: Store, blobs: Blobs, config: Config): Promise<void> {
+  store.tidy(config.historyRuns);
+  await blobs.tidy();
 }
 
 /** Where clients of this machine look. */

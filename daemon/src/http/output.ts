@@ -44,7 +44,7 @@ export async function outputPage(
 export async function outputEvents(live: LiveRun, from: number, response: ServerResponse): Promise<void> {
   const closed = new AbortController();
   response.on('close', () => closed.abort());
-  const reader: Reader = { acknowledged: from, wake: () => {} };
+  const reader: Reader = { acknowledged: Math.min(from, live.output.end), wake: () => {} };
   live.output.addReader(reader);
   const keepAlive = setInterval(() => response.write(': still here\n\n'), KEEP_ALIVE_MS);
   try {

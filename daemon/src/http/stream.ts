@@ -42,6 +42,8 @@ const validators = new Map<string, Validator<TSchema>>(
 /** Serves one connection until it closes. */
 export function serveStream(socket: WebSocket, owner: string, runs: Runs, windowBytes: number, log: Logger): void {
   const subscriptions = new Map<number, Subscription>();
+  /** Handles whose run is being admitted; messages for them wait, so that input may follow `run.start` at once. */
+  const starting = new Map<number, Promise<void>>();
   const send = (message: ServerMessage) => socket.send(JSON.stringify(message));
   const fail = (error: unknown, handle?: number) => {
     const known =
@@ -61,10 +63,19 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
   const take = async (message: ClientMessage) => {
     const { handle } = message;
     if (message.type === 'run.start' || message.type === 'run.subscribe') {
-      if (subscriptions.has(handle))
+      if (subscriptions.has(handle) || starting.has(handle))
         throw new CodeRunnerError('bad_request', `The handle ${handle} is in use on this connection.`);
       if (message.type === 'run.subscribe') return subscribe(handle, runs.follow(owner, message.id), message.from ?? 0);
-      return subscribe(handle, await runs.submit(owner, message.request), 0);
+      const started = runs.submit(owner, message.request).then((live) => {
+        // A follower that is gone already would acknowledge nothing and stop the program.
+        if (socket.readyState === socket.OPEN) subscribe(handle, live, 0);
+      });
+      const admitted = started.finally(() => starting.delete(handle));
+      starting.set(
+        handle,
+        admitted.catch(() => {}), // whoever sent run.start is told; what followed has nothing to go to
+      );
+      return admitted;
     }
     const subscription = subscriptions.get(handle);
     // What crossed the run's end on its way is nobody's mistake.
@@ -88,6 +99,11 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
     }
   };
 
+  const inTurn = (handle: number, action: () => Promise<void>) => {
+    const before = starting.get(handle);
+    (before ? before.then(action) : action()).catch((error) => fail(error, handle));
+  };
+
   socket.on('message', (data: Buffer, isBinary: boolean) => {
     let handle: number | undefined;
     try {
@@ -96,12 +112,12 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
         if (frame?.channel !== CHANNEL.stdin)
           throw new CodeRunnerError('protocol_error', 'That binary message is no stdin frame.');
         handle = frame.handle;
-        subscriptions.get(handle)?.live.stdin(frame.data);
+        inTurn(handle, async () => subscriptions.get(frame.handle)?.live.stdin(frame.data));
         return;
       }
       const message = parse(data);
       handle = message.handle;
-      take(message).catch((error) => fail(error, handle));
+      inTurn(handle, () => take(message));
     } catch (error) {
       fail(error, handle);
     }

@@ -31,6 +31,8 @@ export class LiveRun extends EventEmitter<RunEvents> {
   readonly output: OutputLog;
   /** Aborted when someone wants the run to end; the reason says who. */
   readonly stop = new AbortController();
+  /** Whether clients send the input; else the run came with all of it. */
+  readonly #interactive: boolean;
   #run: Run;
   #program: ProgramControls | undefined;
   /** Input that came before the program was there to read it. */
@@ -38,8 +40,9 @@ export class LiveRun extends EventEmitter<RunEvents> {
   #stdinUnderWay = 0;
   #stdinClosed = false;
 
-  constructor(owner: string, run: Run, output: OutputLog) {
+  constructor(owner: string, run: Run, output: OutputLog, options: { interactive: boolean }) {
     super();
+    this.#interactive = options.interactive;
     this.setMaxListeners(0);
     this.owner = owner;
     this.#run = run;
@@ -87,6 +90,8 @@ export class LiveRun extends EventEmitter<RunEvents> {
    */
   stdin(bytes: Uint8Array, eof = false): void {
     this.#mustLive();
+    if (!this.#interactive)
+      throw new CodeRunnerError('stdin_closed', 'The run was given all of its input when it was started.');
     if (this.#stdinClosed) throw new CodeRunnerError('stdin_closed', "The program's input is already closed.");
     if (this.#stdinUnderWay + bytes.length > STDIN_WINDOW_BYTES) {
       throw new CodeRunnerError(

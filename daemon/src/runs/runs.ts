@@ -53,18 +53,19 @@ export class Runs {
     this.#options = options;
   }
 
-  /** Brings back what an earlier daemon left and starts working. */
-  start(): void {
+  /** Brings back what an earlier daemon left. To be called before anybody can submit: what is new would be taken for left. */
+  restore(): void {
     const { store, broker, config, log } = this.#options;
     for (const { owner, priority, run } of store.unfinished()) {
-      const live = new LiveRun(owner, run, new OutputLog(config.outputWindow));
+      const output = new OutputLog(config.outputWindow);
       if (run.state === 'queued') {
         const spec = this.#spec(run.id);
         this.#options.blobs.pin(owner, hashes(spec));
-        this.#live.set(run.id, live);
+        this.#live.set(run.id, liveRun(owner, run, output, spec));
         broker.enqueue({ id: run.id, owner, priority });
         continue;
       }
+      const live = new LiveRun(owner, run, output, { interactive: false });
       live.move('lost', {
         endedAt: new Date().toISOString(),
         message: 'Lost: the daemon ended while the program ran.',
@@ -72,7 +73,11 @@ export class Runs {
       store.settle(live.run, live.output.dump());
       log.warn({ run: run.id }, 'a run was lost with an earlier daemon');
     }
-    broker.consume((job) => this.#work(job));
+  }
+
+  /** Starts working on what waits. */
+  start(): void {
+    this.#options.broker.consume((job) => this.#work(job));
   }
 
   get counts(): { queued: number; running: number } {
@@ -95,16 +100,17 @@ export class Runs {
       );
     }
     const needed = hashes(spec);
-    if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
-    blobs.pin(owner, needed);
     const run = newRun(spec);
+    // Pinned before they are looked for, so that what was found is not evicted in between.
+    blobs.pin(owner, needed);
     try {
+      if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
       store.insert({ owner, priority: spec.priority, run }, JSON.stringify(spec));
     } catch (error) {
       blobs.unpin(owner, needed);
       throw error;
     }
-    const live = new LiveRun(owner, run, new OutputLog(config.outputWindow));
+    const live = liveRun(owner, run, new OutputLog(config.outputWindow), spec);
     this.#live.set(run.id, live);
     if (this.#specs.size < SPECS_IN_MEMORY) this.#specs.set(run.id, spec);
     broker.enqueue({ id: run.id, owner, priority: spec.priority });
@@ -123,7 +129,7 @@ export class Runs {
     const { run } = this.#findStored(owner, id);
     const output = this.#options.store.output(id);
     const log = output ? OutputLog.restore(output.from, Buffer.from(output.bytes)) : new OutputLog(1);
-    return new LiveRun(owner, run, log);
+    return new LiveRun(owner, run, log, { interactive: false });
   }
 
   list(owner: string, options: { limit: number; before?: string; states?: readonly RunState[] }): Run[] {
@@ -304,6 +310,10 @@ export class Runs {
     if (total > config.maxRunBytes)
       throw tooLarge('The files of the run', total, config.maxRunBytes, 'CODERUNNER_MAX_RUN_BYTES');
   }
+}
+
+function liveRun(owner: string, run: Run, output: OutputLog, spec: RunSpec): LiveRun {
+  return new LiveRun(owner, run, output, { interactive: spec.stdin === undefined });
 }
 
 function hashes(spec: RunSpec): string[] {

@@ -44,7 +44,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     files: request.files,
     args: checkText('An argument', request.args ?? []),
     env: checkEnv(request.env ?? {}),
-    stdin: request.stdin,
+    stdin: checkInput(request.stdin),
     tty: request.tty ?? null,
     limits: chooseLimits(request.limits ?? {}, runtime.limits, config),
     priority: request.priority ?? 0,
@@ -125,8 +125,13 @@ function checkFiles(files: readonly RunFile[], config: Config): void {
 }
 
 function checkContent(path: string, content: string, encoding: string | undefined, config: Config): number {
-  if (encoding === 'base64' && !/^[A-Za-z0-9+/]*={0,2}$/.test(content)) {
+  if (encoding === 'base64' && (content.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(content))) {
     throw new CodeRunnerError('bad_request', `The contents of "${show(path)}" are not base64.`);
+  }
+  if (!content.isWellFormed()) {
+    throw new CodeRunnerError('bad_request', `The contents of "${show(path)}" are not valid Unicode.`, {
+      hint: 'Send bytes that are no text as base64.',
+    });
   }
   const size = Buffer.byteLength(content, encoding === 'base64' ? 'base64' : 'utf8');
   if (size > config.maxFileBytes)
@@ -173,8 +178,23 @@ function checkText(what: string, values: string[]): string[] {
 }
 
 function checkEnv(env: Record<string, string>): Record<string, string> {
+  const bad = Object.keys(env).find((name) => !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name));
+  if (bad !== undefined) {
+    throw new CodeRunnerError('bad_request', `"${show(bad)}" is no name for an environment variable.`, {
+      hint: 'Use letters, digits and underscores, and no digit at the beginning.',
+    });
+  }
   checkText('An environment variable', Object.values(env));
   return env;
+}
+
+function checkInput(stdin: RunSpec['stdin']): RunSpec['stdin'] {
+  // Bytes of any kind may be sent while the program runs; what would be changed silently is refused.
+  if (typeof stdin === 'string' && !stdin.isWellFormed())
+    throw new CodeRunnerError('bad_request', 'The input (stdin) is not valid Unicode.', {
+      hint: 'Leave `stdin` out and send the bytes once the run is started.',
+    });
+  return stdin;
 }
 
 function chooseLimits(asked: NonNullable<RunRequest['limits']>, usual: Limits, config: Config): Limits {
@@ -199,7 +219,9 @@ function chooseLimits(asked: NonNullable<RunRequest['limits']>, usual: Limits, c
       limits[name] = value;
     } else {
       const takes = `a whole number from ${range.least} (${range.show(range.least)}) to ${range.most} (${range.show(range.most)})`;
-      throw new CodeRunnerError('bad_limit', `limits.${name} is ${show(JSON.stringify(value))}, but takes ${takes}.`, {
+      // NaN and Infinity have no JSON
+      const given = typeof value === 'number' ? `${value}` : show(JSON.stringify(value));
+      throw new CodeRunnerError('bad_limit', `limits.${name} is ${given}, but takes ${takes}.`, {
         details: { limit: name },
       });
     }

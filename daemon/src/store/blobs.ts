@@ -3,8 +3,8 @@
  * go first, except those that a waiting run needs.
  */
 import { createHash, randomUUID } from 'node:crypto';
-import { createReadStream, createWriteStream } from 'node:fs';
-import { mkdir, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
+import { createWriteStream } from 'node:fs';
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -35,6 +35,7 @@ export class Blobs {
   readonly #pins = new Map<string, number>();
   readonly #memory = new Map<string, Buffer>();
   #memoryBytes = 0;
+  #cleaning: Promise<void> | undefined;
 
   /** @param maxBytes what is kept per owner */
   constructor(dataDir: string, maxBytes: number) {
@@ -58,6 +59,7 @@ export class Blobs {
    * @throws CodeRunnerError hash_mismatch, disk_full; whatever the source throws
    */
   async put(owner: string, hash: string, source: Readable | AsyncIterable<Uint8Array>): Promise<void> {
+    await this.#cleaned();
     const shelf = await this.#shelf(owner);
     const partial = join(this.#folder, `${randomUUID()}.partial`);
     const digest = createHash('sha256');
@@ -86,7 +88,7 @@ export class Blobs {
       throw error;
     }
     shelf.totalBytes += sizeBytes - (shelf.blobs.get(hash)?.sizeBytes ?? 0);
-    shelf.blobs.set(hash, { sizeBytes, usedAt: Date.now() });
+    this.#touch(shelf, hash, { sizeBytes, usedAt: 0 });
     await this.#evict(owner, shelf);
   }
 
@@ -115,7 +117,15 @@ export class Blobs {
   /** Contents as a stream, or undefined where they are not there. */
   async open(owner: string, hash: string): Promise<Readable | undefined> {
     const shelf = await this.#shelf(owner);
-    return shelf.blobs.has(hash) ? createReadStream(join(shelf.folder, hash)) : undefined;
+    const blob = shelf.blobs.get(hash);
+    if (!blob) return undefined;
+    const file = await open(join(shelf.folder, hash)).catch((error) => {
+      if (error.code !== 'ENOENT') throw error;
+      this.#forget(shelf, hash);
+      return undefined;
+    });
+    if (file) this.#touch(shelf, hash, blob);
+    return file?.createReadStream();
   }
 
   /** Keeps contents from being evicted until they are unpinned as often as they were pinned. */
@@ -141,6 +151,18 @@ export class Blobs {
         await utimes(join(shelf.folder, hash), used, used).catch(() => this.#forget(shelf, hash));
       }
     }
+  }
+
+  /** Removes, once, the parts of uploads that a killed daemon left. */
+  #cleaned(): Promise<void> {
+    this.#cleaning ??= (async () => {
+      await mkdir(this.#folder, { recursive: true, mode: 0o700 });
+      const names = await readdir(this.#folder);
+      await Promise.all(
+        names.filter((name) => name.endsWith('.partial')).map((name) => rm(join(this.#folder, name), { force: true })),
+      );
+    })();
+    return this.#cleaning;
   }
 
   #shelf(owner: string): Promise<Shelf> {
@@ -190,7 +212,8 @@ export class Blobs {
   }
 
   #remember(key: string, bytes: Buffer): void {
-    if (bytes.length > MEMORY_LARGEST_BYTES) return;
+    // Another reader of the same contents may have come first.
+    if (bytes.length > MEMORY_LARGEST_BYTES || this.#memory.has(key)) return;
     this.#memory.set(key, bytes);
     this.#memoryBytes += bytes.length;
     for (const [oldest, { length }] of this.#memory) {
