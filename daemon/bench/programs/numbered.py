@@ -1,0 +1,3 @@
+import sys
+
+print('run', sys.argv[1])
