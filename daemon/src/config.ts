@@ -7,7 +7,8 @@ import { availableParallelism, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import envPaths from 'env-paths';
-import { CodeRunnerError, formatBytes, formatDuration, parseBytes, parseDuration } from './protocol/index.ts';
+import { CodeRunnerError } from './protocol/errors.ts';
+import { formatBytes, formatDuration, parseBytes, parseDuration } from './protocol/units.ts';
 
 export interface Setting<T> {
   env: string;

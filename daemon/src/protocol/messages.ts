@@ -6,12 +6,6 @@ import Type, { type Static } from 'typebox';
 import type { ErrorBody } from './errors.ts';
 import { type Run, RunRequest, TtySize } from './resources.ts';
 
-export const SUBPROTOCOL = 'coderunner.v1';
-/** Goes up when clients and daemons of different versions no longer understand each other. */
-export const PROTOCOL_VERSION = 1;
-/** Stdin that may be under way to one run: what the agent buffers. */
-export const STDIN_WINDOW_BYTES = 256 * 1024;
-
 const closed = { additionalProperties: false } as const;
 const handle = Type.Integer({ minimum: 0, maximum: 0xffff_ffff });
 const seq = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -47,6 +41,6 @@ export type ServerMessage =
   | { type: 'run.exit'; handle: number; run: Run }
   /** Output that this subscriber will not get: it lagged, or came too late. */
   | { type: 'gap'; handle: number; from: number; to: number }
-  /** That many more bytes of stdin may be sent, beyond {@link STDIN_WINDOW_BYTES} at the start. */
+  /** That many more bytes of stdin may be sent, beyond `STDIN_WINDOW_BYTES` at the start. */
   | { type: 'stdin.credit'; handle: number; bytes: number }
   | { type: 'error'; handle?: number; error: ErrorBody };
