@@ -6,7 +6,8 @@ const color = process.stdout.isTTY;
 
 const CHECKS: Record<string, string[]> = {
   'format, lint, import directions and cycles': ['biome', 'ci', `--colors=${color ? 'force' : 'off'}`],
-  'types of the daemon, the extension and the tools': ['tsc'],
+  'types of the daemon and the tools': ['tsc'],
+  'types of the extension': ['tsc', '--project', 'extension'],
   'types of the console': ['tsc', '--project', 'webview-ui'],
   'dead code and dependencies': ['knip'],
   'generated tables in docs/': ['node', 'daemon/docs.ts', '--check'],

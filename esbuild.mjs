@@ -1,0 +1,129 @@
+/**
+ * Bundles the three programs: the daemon with its command line, the VS Code extension, and the console.
+ *
+ *   node esbuild.mjs            builds once
+ *   node esbuild.mjs --watch    builds at every change, until it is stopped
+ */
+import { chmod, cp, readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import esbuild from 'esbuild';
+
+const ROOT = dirname(fileURLToPath(import.meta.url));
+const SWAGGER_UI = dirname(createRequire(join(ROOT, 'daemon/package.json')).resolve('@fastify/swagger-ui'));
+
+/** @type {import('esbuild').BuildOptions} */
+const common = {
+  absWorkingDir: ROOT,
+  bundle: true,
+  sourcemap: true,
+  sourcesContent: false,
+  legalComments: 'linked',
+  logLevel: 'warning',
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const daemon = {
+  ...common,
+  entryPoints: ['daemon/src/cli/main.ts'],
+  outfile: 'daemon/dist/coderunner.mjs',
+  platform: 'node',
+  target: 'node24',
+  format: 'esm',
+  // What the dependencies that are CommonJS expect to have around them.
+  banner: {
+    js: `#!/usr/bin/env node
+import { createRequire as __createRequire } from 'node:module';
+const require = __createRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`,
+  },
+  // Native speed-ups of ssh2, which does without them.
+  external: ['cpu-features', '*.node'],
+  plugins: [
+    // dockerode's BuildKit sessions bring gRPC and protobuf: a megabyte that we never call.
+    replace('dockerode/lib/session.js', /^[\s\S]*$/, 'module.exports = undefined;'),
+    replace('dockerode/lib/buildkit.js', /^[\s\S]*$/, 'module.exports = {};'),
+    // Only an engine behind ssh:// needs ssh2; loading it costs every start.
+    replace('docker-modem/lib/modem.js', "ssh = require('./ssh')", "ssh = (options) => require('./ssh')(options)"),
+    // The page of the API reads its files from its own package; here they are beside the bundle.
+    replace('@fastify/swagger-ui/lib/routes.js', "__dirname, '..', 'static'", "__dirname, 'static'"),
+    after(() => cp(join(SWAGGER_UI, 'static'), join(ROOT, 'daemon/dist/static'), { recursive: true })),
+    after(() => chmod(join(ROOT, 'daemon/dist/coderunner.mjs'), 0o755)),
+  ],
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const extension = {
+  ...common,
+  entryPoints: ['extension/src/extension.ts'],
+  outfile: 'extension/dist/extension.js',
+  platform: 'node',
+  target: 'node24',
+  format: 'cjs',
+  external: ['vscode'],
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const webview = {
+  ...common,
+  entryPoints: ['webview-ui/src/main.ts', 'webview-ui/src/style.css'],
+  outdir: 'webview-ui/dist',
+  platform: 'browser',
+  target: 'es2023',
+  format: 'esm',
+  plugins: [after(() => cp(join(ROOT, 'webview-ui/index.html'), join(ROOT, 'webview-ui/dist/index.html')))],
+};
+
+/**
+ * Changes a dependency's file on its way into the bundle. The build fails when there is nothing to change any more.
+ * @param {string} file as an import names it
+ * @param {string | RegExp} from
+ * @param {string} to
+ * @returns {import('esbuild').Plugin}
+ */
+function replace(file, from, to) {
+  return {
+    name: `replace in ${file}`,
+    setup: ({ onLoad }) =>
+      onLoad({ filter: new RegExp(`/node_modules/${RegExp.escape(file)}$`) }, async ({ path }) => {
+        const source = await readFile(path, 'utf8');
+        const contents = source.replace(from, to);
+        return contents === source ? { errors: [{ text: `${path} no longer contains ${from}` }] } : { contents };
+      }),
+  };
+}
+
+/**
+ * Does something once the bundle is written.
+ * @param {() => Promise<void>} action
+ * @returns {import('esbuild').Plugin}
+ */
+function after(action) {
+  const name = 'after';
+  return { name, setup: ({ onEnd }) => onEnd(({ errors }) => (errors.length === 0 ? action() : undefined)) };
+}
+
+/**
+ * VS Code's problem matcher for watch tasks reads these lines (.vscode/tasks.json).
+ * @type {import('esbuild').Plugin}
+ */
+const announce = {
+  name: 'announce',
+  setup({ initialOptions, onStart, onEnd }) {
+    const { entryPoints } = initialOptions;
+    onStart(() => console.log(`[watch] build started: ${entryPoints}`));
+    onEnd(() => console.log(`[watch] build finished: ${entryPoints}`));
+  },
+};
+
+const programs = [daemon, extension, webview];
+if (process.argv.includes('--watch')) {
+  for (const program of programs) {
+    const context = await esbuild.context({ ...program, plugins: [...(program.plugins ?? []), announce] });
+    await context.watch();
+  }
+} else {
+  // esbuild has said what is wrong; a stack trace would only hide it.
+  const results = await Promise.allSettled(programs.map((program) => esbuild.build(program)));
+  if (results.some(({ status }) => status === 'rejected')) process.exitCode = 1;
+}
