@@ -59,7 +59,7 @@ export class WarmContainer implements AsyncDisposable {
       Cmd: [],
       User: '10001',
       Labels: LABELS,
-      HostConfig: { AutoRemove: true, Init: true, NetworkMode: 'none' },
+      HostConfig: { NetworkMode: 'none' },
     });
     await container.start();
     return new WarmContainer(docker, container);
@@ -92,9 +92,9 @@ export class WarmContainer implements AsyncDisposable {
  */
 export async function cycleContainers(
   docker: Docker,
-  options: { like: string; concurrency: number; seconds: number },
+  options: { like: Docker.ContainerInspectInfo; concurrency: number; seconds: number },
 ): Promise<number> {
-  const { Config, HostConfig } = await docker.getContainer(options.like).inspect();
+  const { Config, HostConfig } = options.like;
   const begin = performance.now();
   let cycles = 0;
   const loop = async () => {
@@ -116,10 +116,16 @@ export async function cycleContainers(
   return cycles / ((performance.now() - begin) / 1000);
 }
 
-/** Containers that belong to a data folder's daemon and wait or run now, of one runtime. */
-export async function containersOf(docker: Docker, runtime: string): Promise<string[]> {
-  const found = await docker.listContainers({ filters: { label: [`coderunner.runtime=${runtime}`] } });
-  return found.map(({ Id }) => Id);
+/** A container that waits or runs now, of one runtime. The newest that is still there when it is looked at. */
+export async function anyContainerOf(docker: Docker, runtime: string): Promise<Docker.ContainerInspectInfo> {
+  for (const { Id } of await docker.listContainers({ filters: { label: [`coderunner.runtime=${runtime}`] } })) {
+    try {
+      return await docker.getContainer(Id).inspect();
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode !== 404) throw error;
+    }
+  }
+  throw new Error(`No ${runtime} container waits.`);
 }
 
 async function collectOutput(docker: Docker, stream: NodeJS.ReadableStream): Promise<string> {

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { performance } from 'node:perf_hooks';
 import { text } from 'node:stream/consumers';
 import type { Context } from './context.ts';
-import { containersOf, runInNewContainer, WarmContainer } from './engine.ts';
+import { anyContainerOf, runInNewContainer, WarmContainer } from './engine.ts';
 import { alternate, type Subject, summarise } from './measure.ts';
 import { PROGRAMS_FOLDER, program, requestFor } from './programs.ts';
 import type { Bar, Measurement } from './report.ts';
@@ -27,7 +27,7 @@ export async function javascriptHello(context: Context): Promise<Measurement> {
 /** The same program in a container of its own, which is created, started and removed for it. */
 export async function dockerRun(context: Context): Promise<Measurement> {
   const { docker } = context;
-  const image = await imageOf(docker, 'python');
+  const image = await imageOf(context, 'python');
   const sample = async () => {
     const options = { image, argv: ['python3', '/work/hello.py'], folder: PROGRAMS_FOLDER };
     const { ms, output } = await runInNewContainer(docker, options);
@@ -42,7 +42,7 @@ export async function dockerRun(context: Context): Promise<Measurement> {
 export async function copyExec(context: Context): Promise<Measurement> {
   const { docker } = context;
   const file = program('hello.py');
-  await using container = await WarmContainer.start(docker, await imageOf(docker, 'python'));
+  await using container = await WarmContainer.start(docker, await imageOf(context, 'python'));
   const sample = async () => {
     const { ms, output } = await container.copyAndExec(file, ['python3', file.name]);
     expectGreeting(output);
@@ -138,8 +138,8 @@ function expectGreeting(output: string): void {
   if (output !== GREETING) throw new Error(`Expected ${JSON.stringify(GREETING)}, got ${JSON.stringify(output)}.`);
 }
 
-async function imageOf(docker: Context['docker'], runtime: string): Promise<string> {
-  const [waiting] = await containersOf(docker, runtime);
-  if (waiting === undefined) throw new Error(`No ${runtime} container waits.`);
-  return (await docker.getContainer(waiting).inspect()).Config.Image;
+/** Asks a waiting container, so that both subjects use the same image. */
+async function imageOf({ daemon, docker }: Context, runtime: string): Promise<string> {
+  await daemon.poolFull();
+  return (await anyContainerOf(docker, runtime)).Config.Image;
 }

@@ -3,7 +3,7 @@ import { availableParallelism } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Context } from './context.ts';
-import { containersOf, cycleContainers } from './engine.ts';
+import { anyContainerOf, cycleContainers } from './engine.ts';
 import { program, requestFor } from './programs.ts';
 import type { Measurement } from './report.ts';
 
@@ -20,8 +20,7 @@ export async function refill({ daemon, sandbox, docker, quick }: Context): Promi
     await daemon.poolFull();
     pool.push(await runsPerSecond(sandbox, request, { lanes: concurrency * 3, seconds }));
     await daemon.poolFull();
-    const [like] = await containersOf(docker, 'python');
-    if (like === undefined) throw new Error('No python container waits.');
+    const like = await anyContainerOf(docker, 'python');
     engine.push(await cycleContainers(docker, { like, concurrency, seconds }));
   }
   const list = (rates: number[]) => rates.map((rate) => rate.toFixed(1)).join(', ');

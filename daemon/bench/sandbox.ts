@@ -88,6 +88,8 @@ export class Sandbox implements AsyncDisposable {
     const following = message.handle === undefined ? undefined : this.#following.get(message.handle);
     if (!following || message.handle === undefined) return;
     if (message.type === 'run.exit') following.resolve(message.run);
+    else if (message.type === 'gap')
+      following.reject(new Error(`Output from ${message.from} to ${message.to} did not come.`));
     else if (message.type === 'error') following.reject(new Error(`${message.error.code}: ${message.error.message}`));
     else return;
     this.#following.delete(message.handle);
