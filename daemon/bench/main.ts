@@ -41,7 +41,7 @@ for (const id of ids) {
   const load = loadavg()[0] ?? 0;
   say(`${id} (load ${load.toFixed(2)})`);
   const measurement = await BENCHMARKS[id]?.({ daemon, sandbox, docker, quick: options.quick }).catch(
-    (error: Error): Measurement => ({ what: 'did not come to its end', wrong: [error.message] }),
+    (error: Error): Measurement => ({ what: 'did not come to its end', wrong: [String(error.stack)] }),
   );
   if (!measurement) continue;
   const result = toResult(id, measurement);
