@@ -66,10 +66,25 @@ function takeTheRun() {
   return main;
 }
 
+/**
+ * Compiles what nearly every program needs for its first output, which takes longer than a small program runs. It starts nothing: no handle,
+ * no tick, no asynchronous id. process.moduleLoadList, which nothing in Node reads, goes back to what it was.
+ */
+function warmUp() {
+  const loaded = process.moduleLoadList.length;
+  const { Console } = require('node:console');
+  const { Socket } = require('node:net');
+  const { Writable } = require('node:stream');
+  new Socket({ readable: false, writable: true });
+  new Console(new Writable({ write() {} })).log('%s', 'text', { nested: [1, 'a', null] });
+  process.moduleLoadList.length = loaded;
+}
+
 hidePreload();
 // In a worker, and only there, chdir is disabled. (Loading `worker_threads` to ask would leave it in process.moduleLoadList.)
 const isMainThread = !process.chdir.disabled;
 if (isMainThread) {
+  warmUp();
   const original = Object.getOwnPropertyDescriptor(Module, 'runMain');
   Object.defineProperty(Module, 'runMain', {
     configurable: true,
