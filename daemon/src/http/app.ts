@@ -3,7 +3,7 @@ import fastifySwagger from '@fastify/swagger';
 import fastifySwaggerUi from '@fastify/swagger-ui';
 import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
 import fastifyWebsocket from '@fastify/websocket';
-import Fastify, { type FastifyBaseLogger, type FastifyError } from 'fastify';
+import Fastify, { type FastifyBaseLogger, type FastifyError, LogController } from 'fastify';
 import type { Logger } from 'pino';
 import Type from 'typebox';
 import { CodeRunnerError, ErrorSchema, Readiness, SUBPROTOCOL } from '../protocol/index.ts';
@@ -29,7 +29,7 @@ export async function buildApp(options: AppOptions) {
   const { config, log, runs, pool, clients } = options;
   const app = Fastify({
     loggerInstance: log as FastifyBaseLogger,
-    disableRequestLogging: true,
+    logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MOST_MESSAGE_BYTES,
     // When the daemon stops, followers of runs that go on waiting would otherwise hold it up.
     forceCloseConnections: true,
