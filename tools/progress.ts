@@ -1,0 +1,37 @@
+/** Shows how the build of images goes on: one line that changes at a terminal, a line a step elsewhere. */
+import { stripVTControlCharacters } from 'node:util';
+
+interface Step {
+  image: string;
+  step?: number;
+  steps?: number;
+  text: string;
+}
+
+export class Progress implements Disposable {
+  readonly #live = process.stderr.isTTY;
+  #shown = '';
+
+  show({ image, step, steps, text }: Step): void {
+    const what = image === 'base' ? 'base image' : `image of ${image}`;
+    const where = steps === undefined ? '' : ` ${step}/${steps}`;
+    const line = `${what}${where}: ${stripVTControlCharacters(text).trim()}`;
+    if (this.#live) {
+      process.stderr.write(`\r\x1b[K${line.slice(0, process.stderr.columns - 1)}`);
+    } else if (steps === undefined || text.startsWith('Step ')) {
+      // What the steps themselves print is for the error, should there be one.
+      if (line !== this.#shown) process.stderr.write(`${line}\n`);
+    }
+    this.#shown = line;
+  }
+
+  /** Takes the changing line away. */
+  clear(): void {
+    if (this.#live && this.#shown !== '') process.stderr.write('\r\x1b[K');
+    this.#shown = '';
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
+  }
+}
