@@ -1,0 +1,109 @@
+/** Starts the daemon of this machine where none runs. */
+import { spawn } from 'node:child_process';
+import { mkdir, open, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { CodeRunnerError } from '../protocol/errors.ts';
+import { checkProtocol, discover, type LocalDaemon } from './address.ts';
+
+/** A daemon serves within half a second or so, longer on a machine that is busy or has just started. */
+const SERVES_WITHIN_MS = 30_000;
+const LOOK_EVERY_MS = 15;
+/** A log that is longer when a daemon starts is put aside, so that it cannot grow for ever. */
+const LONGEST_LOG_BYTES = 10 * 2 ** 20;
+const LAST_LOG_BYTES = 4_096;
+
+export interface EnsureOptions {
+  dataDir: string;
+  /** The program and its arguments, such as `[node, coderunner.mjs, 'start', '--foreground', '--stop-when-idle']`. */
+  command: readonly [string, ...string[]];
+  env?: NodeJS.ProcessEnv;
+  signal?: AbortSignal | undefined;
+}
+
+/** What the daemons of a data folder print: theirs, and that of a runtime that breaks. */
+export function logFile(dataDir: string): string {
+  return join(dataDir, 'daemon.log');
+}
+
+/**
+ * The daemon that serves a data folder; starts one, in a session of its own, where there is none.
+ * @throws CodeRunnerError version_mismatch; not_running, with the end of its log, when it does not come up; the signal's reason
+ */
+export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon & { startedNow: boolean }> {
+  const running = await discover(options.dataDir);
+  if (running) {
+    checkProtocol(running);
+    return { ...running, startedNow: false };
+  }
+  const { ended, logFrom } = await launch(options);
+  const giveUpAt = performance.now() + SERVES_WITHIN_MS;
+  for (;;) {
+    await sleep(LOOK_EVERY_MS, undefined, options.signal ? { signal: options.signal } : {});
+    const started = await discover(options.dataDir);
+    if (started) {
+      checkProtocol(started);
+      return { ...started, startedNow: true };
+    }
+    const failure = ended();
+    // Of two that are started at once, one ends; the other is found a moment later.
+    if (failure !== undefined && !(await logSince(options.dataDir, logFrom)).includes('already_running'))
+      throw await didNotStart(options.dataDir, logFrom, `The daemon ended as soon as it was started (${failure}).`);
+    if (performance.now() > giveUpAt)
+      throw await didNotStart(options.dataDir, logFrom, 'The daemon was started, but does not serve.');
+  }
+}
+
+/** @returns why it ended, once it has; and where in the log its lines begin */
+async function launch({ dataDir, command, env }: EnsureOptions) {
+  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  const path = logFile(dataDir);
+  const size = await sizeOf(path);
+  if (size > LONGEST_LOG_BYTES) await rename(path, `${path}.1`);
+  const log = await open(path, 'a', 0o600);
+  let failure: string | undefined;
+  try {
+    const [program, ...args] = command;
+    const child = spawn(program, args, {
+      cwd: dataDir,
+      detached: true,
+      env: env ?? process.env,
+      stdio: ['ignore', log.fd, log.fd],
+      windowsHide: true,
+    });
+    child.on('error', (error) => {
+      failure = error.message;
+    });
+    child.on('exit', (code, signal) => {
+      failure = signal ?? `exit code ${code}`;
+    });
+    child.unref();
+  } finally {
+    await log.close();
+  }
+  return { ended: () => failure, logFrom: size > LONGEST_LOG_BYTES ? 0 : size };
+}
+
+async function sizeOf(path: string): Promise<number> {
+  try {
+    return (await stat(path)).size;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
+    throw error;
+  }
+}
+
+async function didNotStart(dataDir: string, logFrom: number, message: string): Promise<CodeRunnerError> {
+  const said = (await logSince(dataDir, logFrom)).trim();
+  return new CodeRunnerError('not_running', message, {
+    hint: `${said ? `It said:\n${said}\n` : ''}See ${logFile(dataDir)}, and \`coderunner doctor\`.`,
+  });
+}
+
+async function logSince(dataDir: string, from: number): Promise<string> {
+  await using log = await open(logFile(dataDir), 'r');
+  const { size } = await log.stat();
+  const start = Math.max(from, size - LAST_LOG_BYTES);
+  const { bytesRead, buffer } = await log.read({ position: start, buffer: Buffer.alloc(Math.max(1, size - start)) });
+  return buffer.toString('utf8', 0, bytesRead);
+}
