@@ -34,6 +34,7 @@ export class StreamRun implements Wire {
   #acked: number;
   #stdinSent = 0;
   #stdinRoom = STDIN_WINDOW_BYTES;
+  #eofSent = false;
   /** Why no more input is taken. */
   #stdinProblem: unknown;
   /** Wakes input that waits for room, for the connection, or for the end. */
@@ -97,6 +98,8 @@ export class StreamRun implements Wire {
     if (this.#id === undefined) return;
     this.#acked = this.feed.received;
     this.#connection.send({ type: 'run.subscribe', handle: this.handle, id: this.#id, from: this.feed.received });
+    // It may have been lost with the old connection; saying it twice does no harm.
+    if (this.#eofSent) this.#connection.send({ type: 'stdin.eof', handle: this.handle });
   }
 
   /** It cannot be followed any more. */
@@ -109,7 +112,7 @@ export class StreamRun implements Wire {
 
   async write(bytes: Uint8Array): Promise<void> {
     for (let sent = 0; sent < bytes.length; ) {
-      while (!this.#mayWrite) await this.#wake.promise;
+      while (!this.#reachable || this.#stdinRoom === 0) await this.#wake.promise;
       const piece = bytes.subarray(sent, sent + Math.min(this.#stdinRoom, STDIN_PIECE_BYTES));
       this.#connection.send(
         encodeFrame({ channel: CHANNEL.stdin, handle: this.handle, seq: this.#stdinSent, data: piece }),
@@ -121,7 +124,8 @@ export class StreamRun implements Wire {
   }
 
   async eof(): Promise<void> {
-    while (!this.#mayWrite && this.#stdinRoom > 0) await this.#wake.promise;
+    while (!this.#reachable) await this.#wake.promise;
+    this.#eofSent = true;
     this.#connection.send({ type: 'stdin.eof', handle: this.handle });
   }
 
@@ -139,13 +143,16 @@ export class StreamRun implements Wire {
   }
 
   /** @throws why no input is taken any more */
-  get #mayWrite(): boolean {
+  get #reachable(): boolean {
     if (this.#stdinProblem !== undefined) throw this.#stdinProblem;
-    return this.#stdinRoom > 0 && !this.#asking && this.#connection.connected;
+    return !this.#asking && this.#connection.connected;
   }
 
   #refused(error: CodeRunnerError): void {
-    if (this.#asking) return this.abandon(error);
+    if (this.#asking) {
+      this.abandon(error);
+      return;
+    }
     // Only input can still be refused once the run is followed.
     this.#stdinProblem ??= error;
     this.#stir();
