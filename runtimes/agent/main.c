@@ -1,0 +1,382 @@
+/*
+ * The agent: the first process of a sandbox. It takes files, starts programs, carries their input and output, and tells how they ended.
+ * One thread, one loop over poll; nothing in it waits for the program. docs/protocol.md, section 1.
+ */
+#include "clock.h"
+#include "collect.h"
+#include "processes.h"
+#include "stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define AGENT_VERSION "1.0.0"
+#define PROTOCOL_VERSION 1
+
+/* How long the daemon may take to read the reason before the agent exits. */
+#define FAIL_PATIENCE_MS 1000
+
+struct options {
+    const char *workspace;
+    struct identity user;
+    uint64_t warm_ready_ms;
+    const char *const *warm_argv; /* ends with NULL; empty: none */
+};
+
+struct agent {
+    struct stage_host host;
+    struct session session;
+    struct frame_reader reader;
+    struct outbox outbox;
+    struct workspace workspace;
+    struct tar_reader archive;
+    struct stage stage;
+    struct collect collect;
+    struct stdin_ring stdin_ring;
+    size_t stdin_passed; /* and not acknowledged yet */
+    uint64_t credit;     /* output bytes that may be sent */
+    uint64_t warm_deadline_ns;
+    bool announced; /* READY was sent */
+    int signals;
+    struct failure failure;
+};
+
+static struct agent agent;
+
+static bool parse_number(const char *text, uint64_t largest, uint64_t *number)
+{
+    char *end;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, 10);
+    *number = value;
+    return errno == 0 && *text >= '0' && *text <= '9' && *end == '\0' && value <= largest;
+}
+
+static bool parse_options(int argc, char **argv, struct options *options)
+{
+    static const struct option known[] = {
+        {"workspace", required_argument, NULL, 'w'}, {"uid", required_argument, NULL, 'u'},         {"gid", required_argument, NULL, 'g'},
+        {"warm-ready-ms", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'v'}, {0},
+    };
+    uint64_t number;
+    *options = (struct options){.workspace = "/workspace", .user = {10001, 10001}, .warm_ready_ms = 10000};
+    for (int option; (option = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
+        switch (option) {
+        case 'w':
+            options->workspace = optarg;
+            break;
+        case 'u':
+        case 'g':
+            if (!parse_number(optarg, INT32_MAX, &number))
+                return false;
+            *(option == 'u' ? &options->user.uid : &options->user.gid) = (uid_t)number;
+            break;
+        case 'r':
+            if (!parse_number(optarg, 3600000, &options->warm_ready_ms))
+                return false;
+            break;
+        case 'v':
+            puts("coderunner-agent " AGENT_VERSION);
+            exit(EXIT_SUCCESS);
+        default:
+            return false;
+        }
+    }
+    options->warm_argv = (const char *const *)argv + optind;
+    return options->workspace[0] == '/';
+}
+
+static bool open_signals(struct failure *failure)
+{
+    sigset_t heard;
+    sigemptyset(&heard);
+    sigaddset(&heard, SIGCHLD);
+    sigaddset(&heard, SIGTERM);
+    agent.signals = signalfd(-1, &heard, SFD_CLOEXEC | SFD_NONBLOCK); /* they are blocked: privileges.c */
+    return agent.signals >= 0 || failure_set_errno(failure, "listening to signals");
+}
+
+static bool prepare(const struct options *options, struct failure *failure)
+{
+    agent.outbox.fd = STDOUT_FILENO;
+    agent.host = (struct stage_host){.user = options->user, .workspace = options->workspace, .warm = WARM_NONE};
+    if (!privileges_prepare(options->user, failure) || !workspace_open(&agent.workspace, options->workspace, failure) ||
+        !launch_prepare(failure) || !open_signals(failure))
+        return false;
+    if (fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) != 0 || fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0)
+        return failure_set_errno(failure, "preparing its pipes");
+    cgroup_open(&agent.host.cgroup);
+    agent.warm_deadline_ns = clock_ns(CLOCK_MONOTONIC) + options->warm_ready_ms * NS_PER_MS;
+    return options->warm_argv[0] == NULL || warm_start(&agent.host.warm, options->user, options->warm_argv, options->workspace, failure);
+}
+
+/* A refused name may hold any bytes; JSON holds characters. */
+static json_t *path_as_json(const char *path, size_t length)
+{
+    static char text[3 * FAILURE_PATH_BYTES];
+    size_t used = 0;
+    for (size_t at = 0, count; at < length; at += count ? count : 1) {
+        count = utf8_character_bytes(path + at, length - at);
+        const char *character = count ? path + at : "\xef\xbf\xbd"; /* U+FFFD */
+        memcpy(text + used, character, count ? count : 3);
+        used += count ? count : 3;
+    }
+    return json_stringn(text, used);
+}
+
+static void put_failure(const struct failure *failure)
+{
+    json_t *json = json_pack("{s:s, s:s}", "code", failure->code, "message", failure->message);
+    if (failure->path_length > 0)
+        json_object_set_new(json, "path", path_as_json(failure->path, failure->path_length));
+    char *text = json_dumps(json, JSON_COMPACT);
+    if (text)
+        outbox_put(&agent.outbox, FRAME_FAIL, false, text, strlen(text));
+    free(text);
+    json_decref(json);
+}
+
+static void take_stdin(const struct frame *frame)
+{
+    struct stdin_ring *ring = &agent.stdin_ring;
+    size_t end = (ring->start + ring->count) % sizeof ring->bytes, straight = sizeof ring->bytes - end;
+    size_t first = frame->length < straight ? frame->length : straight; /* session.c saw to it that all fits */
+    memcpy(ring->bytes + end, frame->payload, first);
+    memcpy(ring->bytes, frame->payload + first, frame->length - first);
+    ring->count += frame->length;
+    ring->ends = ring->ends || frame->last;
+}
+
+static bool take_files(const struct frame *frame)
+{
+    if (!tar_reader_feed(&agent.archive, frame->payload, frame->length, &workspace_sink, &agent.failure))
+        return false;
+    if (!frame->last)
+        return true;
+    workspace_intake_done(&agent.workspace);
+    return tar_reader_finish(&agent.archive, &agent.failure);
+}
+
+static bool start_stage(const struct frame *frame)
+{
+    struct stdin_ring *ring = &agent.stdin_ring;
+    ring->start = ring->count = 0;
+    ring->ends = false;
+    ring->after_newline = true;
+    agent.stdin_passed = 0;
+    return stage_start(&agent.stage, &agent.host, frame, &agent.failure);
+}
+
+static bool take(const struct frame *frame)
+{
+    switch (session_take(&agent.session, frame, &agent.failure)) {
+    case SESSION_REFUSE:
+        return false;
+    case SESSION_IGNORE:
+        return true;
+    case SESSION_ACCEPT:
+        break;
+    }
+    switch (frame->type) {
+    case FRAME_FILES:
+        return take_files(frame);
+    case FRAME_START:
+        return start_stage(frame);
+    case FRAME_STDIN:
+        take_stdin(frame);
+        return true;
+    case FRAME_SIGNAL:
+        stage_signal(&agent.stage, (int)frame_u32(frame->payload));
+        return true;
+    case FRAME_RESIZE:
+        if (agent.stage.request.tty)
+            terminal_resize(&agent.stage.terminal, (struct winsize){.ws_row = frame_u16(frame->payload), .ws_col = frame_u16(frame->payload + 2)});
+        return true;
+    case FRAME_CREDIT:
+        agent.credit += frame_u32(frame->payload); /* 2^32 frames would have to come before it overflows */
+        return true;
+    case FRAME_COLLECT:
+        return collect_start(&agent.collect, &agent.workspace, frame, &agent.failure);
+    default:
+        return failure_set(&agent.failure, FAIL_INTERNAL, "A frame was let through that nobody takes.");
+    }
+}
+
+/* Takes what has come. False with the failure set, or without one when the daemon is gone. */
+static bool read_daemon(void)
+{
+    size_t room;
+    uint8_t *space = frame_reader_space(&agent.reader, &room);
+    ssize_t count = read(STDIN_FILENO, space, room);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    frame_reader_added(&agent.reader, (size_t)count);
+    struct frame frame;
+    while (frame_reader_next(&agent.reader, &frame, &agent.failure))
+        if (!take(&frame))
+            return false;
+    return agent.failure.code == NULL;
+}
+
+static bool reap(void)
+{
+    int status;
+    pid_t pid;
+    struct rusage usage;
+    while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+        if (pid == agent.host.warm.pid)
+            warm_discard(&agent.host.warm);
+        else if (agent.session.state == SESSION_STAGE && !stage_reaped(&agent.stage, pid, status, &usage, &agent.failure))
+            return false;
+    }
+    return true;
+}
+
+/* False when the agent is told to end, or with the failure set. */
+static bool hear_signals(void)
+{
+    struct signalfd_siginfo signal;
+    while (read(agent.signals, &signal, sizeof signal) == sizeof signal)
+        if (signal.ssi_signo == SIGTERM)
+            return false;
+    return reap();
+}
+
+static bool say_ready(void)
+{
+    struct warm *warm = &agent.host.warm;
+    if (warm->pid > 0 && !warm->ready) {
+        if (clock_ns(CLOCK_MONOTONIC) < agent.warm_deadline_ns)
+            return true;
+        dprintf(STDERR_FILENO, "coderunner: the warm interpreter took too long to get ready; runs start cold.\n");
+        warm_discard(warm);
+    }
+    char text[100];
+    int length = snprintf(text, sizeof text, "{\"agent\":\"" AGENT_VERSION "\",\"protocol\":%d,\"warm\":%s}", PROTOCOL_VERSION,
+                          warm->pid > 0 ? "true" : "false");
+    agent.announced = true;
+    return outbox_put(&agent.outbox, FRAME_READY, false, text, (size_t)length);
+}
+
+static bool acknowledge_stdin(void)
+{
+    uint8_t payload[4];
+    if (agent.stdin_passed == 0 || !outbox_has_slack(&agent.outbox))
+        return true;
+    frame_write_u32(payload, (uint32_t)agent.stdin_passed);
+    agent.session.stdin_pending -= agent.stdin_passed;
+    agent.stdin_passed = 0;
+    return outbox_put(&agent.outbox, FRAME_STDIN_CREDIT, false, payload, sizeof payload);
+}
+
+static bool finish_stage(void)
+{
+    size_t length;
+    char *exit = stage_finish(&agent.stage, &agent.host, &length);
+    if (exit == NULL)
+        return failure_set(&agent.failure, FAIL_INTERNAL, "There is no memory left to say how the program ended.");
+    bool put = outbox_put(&agent.outbox, FRAME_EXIT, false, exit, length);
+    free(exit);
+    session_idle(&agent.session);
+    return put || failure_set(&agent.failure, FAIL_INTERNAL, "There is no room left to say how the program ended.");
+}
+
+static bool go_on_with_stage(void)
+{
+    agent.stdin_passed += stage_pass_stdin(&agent.stage, &agent.stdin_ring);
+    stage_pass_output(&agent.stage, &agent.outbox, &agent.credit);
+    stage_enforce(&agent.stage, &agent.host);
+    stage_pass_output(&agent.stage, &agent.outbox, &agent.credit); /* what ended just now, to its end */
+    acknowledge_stdin();
+    return !stage_is_done(&agent.stage) || !outbox_has_slack(&agent.outbox) || finish_stage();
+}
+
+/* Does whatever can be done without waiting. False when the agent has to end. */
+static bool go_on(void)
+{
+    if (!agent.announced)
+        return say_ready();
+    if (agent.session.state == SESSION_STAGE)
+        return go_on_with_stage();
+    if (agent.session.state == SESSION_COLLECTING && collect_pass(&agent.collect, &agent.workspace, &agent.outbox))
+        session_idle(&agent.session);
+    return true;
+}
+
+enum { DAEMON, TO_DAEMON, SIGNALS, WARM, STDIN, STDOUT, STDERR, POLLED };
+
+/* Waits until something has happened. */
+static void wait_for_events(struct pollfd polled[POLLED])
+{
+    const struct stage *stage = agent.session.state == SESSION_STAGE ? &agent.stage : NULL;
+    bool output = stage && stage_wants_output(stage, &agent.outbox, agent.credit);
+    uint64_t deadline_ns = !agent.announced ? agent.warm_deadline_ns : stage ? stage_deadline_ns(stage) : UINT64_MAX;
+    polled[DAEMON] = (struct pollfd){.fd = STDIN_FILENO, .events = agent.announced ? POLLIN : 0};
+    polled[TO_DAEMON] = (struct pollfd){.fd = STDOUT_FILENO, .events = outbox_is_empty(&agent.outbox) ? 0 : POLLOUT};
+    polled[SIGNALS] = (struct pollfd){.fd = agent.signals, .events = POLLIN};
+    polled[WARM] = (struct pollfd){.fd = agent.host.warm.control, .events = POLLIN};
+    polled[STDIN] = (struct pollfd){.fd = stage && stage_wants_stdin(stage, &agent.stdin_ring) ? stage->streams.in : -1, .events = POLLOUT};
+    polled[STDOUT] = (struct pollfd){.fd = output ? stage->streams.out : -1, .events = POLLIN};
+    polled[STDERR] = (struct pollfd){.fd = output ? stage->streams.err : -1, .events = POLLIN};
+    uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
+    const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)};
+    if (ppoll(polled, POLLED, deadline_ns == UINT64_MAX ? NULL : &wait, NULL) < 0)
+        for (int i = 0; i < POLLED; i++)
+            polled[i].revents = 0;
+}
+
+/* Serves the run until the daemon is gone, the agent is told to end, or it fails. */
+static void serve(void)
+{
+    struct pollfd polled[POLLED];
+    for (;;) {
+        if (!go_on())
+            return;
+        if (!outbox_flush(&agent.outbox))
+            return;
+        wait_for_events(polled);
+        if (polled[WARM].revents != 0)
+            warm_read(&agent.host.warm);
+        if (polled[SIGNALS].revents != 0 && !hear_signals())
+            return;
+        if (polled[DAEMON].revents != 0 && !read_daemon())
+            return;
+        if ((polled[TO_DAEMON].revents & (POLLERR | POLLNVAL)) != 0)
+            return;
+    }
+}
+
+static int fail(void)
+{
+    struct pollfd room = {.fd = STDOUT_FILENO, .events = POLLOUT};
+    put_failure(&agent.failure);
+    dprintf(STDERR_FILENO, "coderunner: %s: %s\n", agent.failure.code, agent.failure.message);
+    while (outbox_flush(&agent.outbox) && !outbox_is_empty(&agent.outbox) && poll(&room, 1, FAIL_PATIENCE_MS) > 0)
+        continue;
+    return EXIT_FAILURE;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    if (!parse_options(argc, argv, &options)) {
+        dprintf(STDERR_FILENO, "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [-- WARM ARGV...]\n");
+        return EXIT_FAILURE;
+    }
+    if (prepare(&options, &agent.failure))
+        serve();
+    if (getpid() == 1)
+        processes_kill_all_but(0);
+    return agent.failure.code ? fail() : EXIT_SUCCESS;
+}

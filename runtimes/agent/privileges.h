@@ -1,0 +1,29 @@
+/*
+ * Who the agent is. It stays uid 0 with the three capabilities that it needs (SETUID, SETGID, KILL) and no others, but touches files only
+ * with the run user's rights; the program is that user and nothing more.
+ */
+#ifndef CODERUNNER_PRIVILEGES_H
+#define CODERUNNER_PRIVILEGES_H
+
+#include "failure.h"
+
+#include <sys/types.h>
+
+struct identity {
+    uid_t uid;
+    gid_t gid;
+};
+
+/*
+ * Checks that this is the first process of a container that lets it do its work, drops everything else, and puts itself out of the
+ * program's reach. From here on the process opens and creates files as the run user.
+ */
+bool privileges_prepare(struct identity run_user, struct failure *failure);
+
+/* In a child: becomes the run user for good. False with errno. */
+bool privileges_become(struct identity run_user);
+
+/* In a child, before that: opens files as uid 0 again, as a file below /proc needs it. */
+void privileges_use_own_rights(void);
+
+#endif
