@@ -1,16 +1,22 @@
 /** The Fastify application: checks, routes, stream, documentation. */
-import fastifySwagger from '@fastify/swagger';
-import fastifySwaggerUi from '@fastify/swagger-ui';
-import { type TypeBoxTypeProvider, TypeBoxValidatorCompiler } from '@fastify/type-provider-typebox';
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import fastifyWebsocket from '@fastify/websocket';
-import Fastify, { type FastifyBaseLogger, type FastifyError, LogController } from 'fastify';
+import Fastify, {
+  type FastifyBaseLogger,
+  type FastifyError,
+  type FastifyReply,
+  type FastifyRequest,
+  LogController,
+} from 'fastify';
 import type { Logger } from 'pino';
 import Type from 'typebox';
 import { CodeRunnerError, ErrorSchema, Readiness, SUBPROTOCOL } from '../protocol/index.ts';
 import { addAuth } from './auth.ts';
+import type { buildDocs, DocumentedRoute } from './docs.ts';
 import { Metrics } from './metrics.ts';
 import { type RouteOptions, routes } from './routes.ts';
 import { serveStream } from './stream.ts';
+import { validatorCompiler } from './validator.ts';
 
 /** The largest JSON message; larger contents are uploaded by their hash. */
 const MOST_MESSAGE_BYTES = 32 * 2 ** 20;
@@ -36,7 +42,9 @@ export async function buildApp(options: AppOptions) {
     routerOptions: { maxParamLength: 200 },
   })
     .withTypeProvider<TypeBoxTypeProvider>()
-    .setValidatorCompiler(TypeBoxValidatorCompiler)
+    .setValidatorCompiler(validatorCompiler)
+    // Replies are typed by their schemas; serializers generated from them again would cost memory and gain nothing.
+    .setSerializerCompiler(() => JSON.stringify)
     .setErrorHandler<FastifyError>((error, request, reply) => {
       const known = asCodeRunnerError(error);
       if (known.status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
@@ -54,18 +62,19 @@ export async function buildApp(options: AppOptions) {
   addAuth(app, { token: options.token, allowedHosts: config.allowedHosts, allowedOrigins: config.allowedOrigins });
   app.addHook('onRequest', async () => options.onActivity());
 
-  await app.register(fastifySwagger, {
-    openapi: {
-      info: {
-        title: 'CodeRunner',
-        version: options.version,
-        description: 'Run code in hardened containers that were already waiting.',
-      },
-      components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } } },
-      security: [{ token: [] }],
-    },
+  const documented: DocumentedRoute[] = [];
+  app.addHook('onRoute', ({ method, url, schema }) => {
+    if (method !== 'HEAD' && !url.startsWith('/docs')) documented.push({ method, url, ...(schema && { schema }) });
   });
-  await app.register(fastifySwaggerUi, { routePrefix: '/docs' });
+  let docs: ReturnType<typeof buildDocs> | undefined;
+  const answerFromDocs = async (request: FastifyRequest, reply: FastifyReply) => {
+    docs ??= import('./docs.ts').then(({ buildDocs }) => buildDocs(documented, options.version));
+    const answer = await docs;
+    reply.hijack();
+    answer(request.raw, reply.raw);
+  };
+  app.get('/docs', answerFromDocs);
+  app.get('/docs/*', answerFromDocs);
   await app.register(fastifyWebsocket, {
     options: {
       maxPayload: MOST_MESSAGE_BYTES,

@@ -4,8 +4,6 @@
  */
 import { constants } from 'node:os';
 import type { Logger } from 'pino';
-import type { Static, TSchema } from 'typebox';
-import { Compile } from 'typebox/compile';
 import type { WebSocket } from 'ws';
 import {
   CHANNEL,
@@ -20,6 +18,7 @@ import {
 import type { LiveRun } from '../runs/live-run.ts';
 import type { Reader } from '../runs/output-log.ts';
 import type { Runs } from '../runs/runs.ts';
+import { lazyValidator } from './validator.ts';
 
 /** Output is sent at once when nothing was sent for that long, else when that time has passed or that much has come together. */
 const QUIET_MS = 8;
@@ -29,15 +28,8 @@ const MESSAGE_BYTES = 64 * 1024;
 const HEARTBEAT_MS = 30_000;
 const MOST_SUBSCRIPTIONS = 10_000;
 
-type Validator<T extends TSchema> = {
-  Check(value: unknown): value is Static<T>;
-  Errors(value: unknown): { instancePath: string; message: string }[];
-};
-
 /** One validator per message type, so that an error names what is wrong with that message. */
-const validators = new Map<string, Validator<TSchema>>(
-  ClientMessage.anyOf.map((schema) => [schema.properties.type.const, Compile(schema) as unknown as Validator<TSchema>]),
-);
+const validators = new Map(ClientMessage.anyOf.map((schema) => [schema.properties.type.const, lazyValidator(schema)]));
 
 /** Serves one connection until it closes. */
 export function serveStream(socket: WebSocket, owner: string, runs: Runs, windowBytes: number, log: Logger): void {
@@ -147,7 +139,7 @@ function parse(data: Buffer): ClientMessage {
     throw new CodeRunnerError('protocol_error', 'That message is not JSON.');
   }
   const type = (value as { type?: unknown } | null)?.type;
-  const validator = typeof type === 'string' ? validators.get(type) : undefined;
+  const validator = typeof type === 'string' ? validators.get(type as ClientMessage['type'])?.() : undefined;
   if (!validator)
     throw new CodeRunnerError('protocol_error', `There is no message of type ${JSON.stringify(type)?.slice(0, 50)}.`);
   if (validator.Check(value)) return value as ClientMessage;

@@ -46,7 +46,7 @@ function routesOf(app: TestApp): { method: string; path: string }[] {
       .replace('*', 'x'),
   }));
   assert.ok(found.length > 20, 'the routes were listed');
-  for (const known of ['/v1/runs', '/v1/stream', '/metrics', '/docs/json'])
+  for (const known of ['/v1/runs', '/v1/stream', '/metrics', '/docs'])
     assert.ok(
       found.some(({ path }) => path === known),
       `${known} is among them`,
