@@ -100,8 +100,11 @@ async function lock() {
 async function packages() {
   if (installedIsLocked()) return 0;
   process.stderr.write('Installing packages (npm ci)\n');
-  // Install scripts are run for the two packages that need theirs only, also by an npm too old to know `allowScripts`.
-  const failed = (await npm('ci', '--ignore-scripts')) || (await npm('rebuild', 'node', 'esbuild'));
+  // Install scripts are run for the two packages that need theirs only, also by an npm too old to know `allowScripts`. npm's
+  // warnings would be about this Node, which is not the one that will run the packages.
+  const failed =
+    (await npm('ci', '--ignore-scripts', '--loglevel=error')) ||
+    (await npm('rebuild', 'node', 'esbuild', '--loglevel=error'));
   if (failed)
     process.stderr.write(
       'The packages could not be installed; npm says why above. Starting again goes on from here.\n',
