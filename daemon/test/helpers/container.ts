@@ -8,8 +8,8 @@ import type { ContainerSpec } from '../../src/engine/container.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Sandbox } from '../../src/pool/sandbox.ts';
 import { CHANNEL, type TtySize } from '../../src/protocol/index.ts';
-import { Images } from '../../src/runtimes/images.ts';
-import { expandArgv, loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { expandArgv, type Runtime } from '../../src/runtimes/runtime.ts';
+import { buildImages } from './images.ts';
 
 const ENV = {
   PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -63,13 +63,9 @@ export class TestRuntime implements AsyncDisposable {
   /** Builds the image if it is not there, which takes minutes. */
   static async open(id: string): Promise<TestRuntime> {
     const config = loadConfig();
-    const { runtimes, broken } = await loadRuntimes('');
-    const runtime = runtimes.find((candidate) => candidate.id === id);
-    if (!runtime) throw new Error(`There is no runtime ${id}: ${JSON.stringify(broken)}`);
     const engine = await Engine.connect(config);
-    const images = new Images(config, () => engine);
-    await images.prepare(runtimes);
-    await images.build([runtime], { onProgress() {}, signal: new AbortController().signal });
+    const { runtimes, images } = await buildImages(config, engine, [id]);
+    const [runtime] = runtimes as [Runtime];
     return new TestRuntime(engine, runtime, images.tag(runtime));
   }
 

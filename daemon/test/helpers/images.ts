@@ -1,0 +1,25 @@
+/** The images that tests run in. */
+import type { Config } from '../../src/config.ts';
+import type { Engine } from '../../src/engine/engine.ts';
+import { Images } from '../../src/runtimes/images.ts';
+import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+
+/**
+ * Builds what is missing, which takes minutes the first time and next to nothing later.
+ * @param wanted ids; all when left out
+ * @throws Error where a runtime is broken or not there
+ */
+export async function buildImages(
+  config: Config,
+  engine: Engine,
+  wanted?: readonly string[],
+): Promise<{ runtimes: Runtime[]; images: Images }> {
+  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  if (broken.length > 0) throw new Error(`Broken runtimes: ${JSON.stringify(broken)}`);
+  const chosen = wanted ? runtimes.filter(({ id }) => wanted.includes(id)) : runtimes;
+  if (wanted && chosen.length < wanted.length) throw new Error(`There is no runtime for each of ${wanted.join(', ')}.`);
+  const images = new Images(config, () => engine);
+  await images.prepare(runtimes);
+  await images.build(chosen, { onProgress() {}, signal: new AbortController().signal });
+  return { runtimes: chosen, images };
+}
