@@ -8,11 +8,15 @@ import Docker from 'dockerode';
 import { CodeRunnerError } from '../protocol/index.ts';
 
 const ANSWER_WITHIN_MS = 3_000;
+const USUAL_SOCKET = 'a usual socket';
 
-/** Where an engine may be: its address, as `DOCKER_HOST` would say it, and who says so. */
+/** Where an engine may be, and who says so. */
 export interface Place {
   source: string;
+  /** As `DOCKER_HOST` would say it; empty where who names it does not know it himself. */
   address: string;
+  /** Folder of `ca.pem`, `cert.pem` and `key.pem`, where the engine is reached over TLS. */
+  certificates?: string;
 }
 
 /** A place that was tried and why it is no engine. */
@@ -26,27 +30,40 @@ export interface Attempt extends Place {
  */
 export function places(setting: string, env: NodeJS.ProcessEnv = process.env, home = homedir()): Place[] {
   const named =
-    place('the setting CODERUNNER_ENGINE', setting) ??
-    place('DOCKER_HOST', env.DOCKER_HOST) ??
+    variable('CODERUNNER_ENGINE', setting, env, home) ??
+    variable('DOCKER_HOST', env.DOCKER_HOST, env, home) ??
     dockerContext(env, home) ??
-    place('CONTAINER_HOST', env.CONTAINER_HOST);
+    variable('CONTAINER_HOST', env.CONTAINER_HOST, env, home);
   return named ? [named] : usualSockets(env, home);
 }
 
-function place(source: string, address: string | undefined): Place | undefined {
-  return address ? { source, address } : undefined;
+function variable(
+  source: string,
+  address: string | undefined,
+  env: NodeJS.ProcessEnv,
+  home: string,
+): Place | undefined {
+  if (!address) return undefined;
+  if (!env.DOCKER_TLS_VERIFY || !/^(tcp|https):/.test(address)) return { source, address };
+  return { source, address, certificates: env.DOCKER_CERT_PATH || dockerFolder(env, home) };
+}
+
+function dockerFolder(env: NodeJS.ProcessEnv, home: string): string {
+  return env.DOCKER_CONFIG || join(home, '.docker');
 }
 
 /** The context that `docker context use` or DOCKER_CONTEXT chose; the one named `default` is the usual sockets. */
 function dockerContext(env: NodeJS.ProcessEnv, home: string): Place | undefined {
-  const folder = env.DOCKER_CONFIG || join(home, '.docker');
+  const folder = dockerFolder(env, home);
   const name = env.DOCKER_CONTEXT || readJson(join(folder, 'config.json'))?.currentContext;
   if (typeof name !== 'string' || name === '' || name === 'default') return undefined;
   const id = createHash('sha256').update(name).digest('hex');
   const meta = readJson(join(folder, 'contexts', 'meta', id, 'meta.json')) as
     | { Endpoints?: { docker?: { Host?: string } } }
     | undefined;
-  return place(`docker's context "${name}"`, meta?.Endpoints?.docker?.Host);
+  const found = { source: `docker's context "${name}"`, address: meta?.Endpoints?.docker?.Host ?? '' };
+  const certificates = join(folder, 'contexts', 'tls', id, 'docker');
+  return existsSync(certificates) ? { ...found, certificates } : found;
 }
 
 function readJson(path: string): Record<string, unknown> | undefined {
@@ -69,15 +86,27 @@ function usualSockets(env: NodeJS.ProcessEnv, home: string): Place[] {
     join(runtimeDir, 'podman', 'podman.sock'),
     '/run/podman/podman.sock',
   ];
-  return [...new Set(paths)].map((path) => ({ source: 'a usual socket', address: `unix://${path}` }));
+  return [...new Set(paths)].map((path) => ({ source: USUAL_SOCKET, address: `unix://${path}` }));
+}
+
+export interface FindOptions {
+  signal?: AbortSignal;
+  env?: NodeJS.ProcessEnv;
+  home?: string;
+  /** How long each place may take to answer. */
+  withinMs?: number;
 }
 
 /** The first place with an engine that answers. @throws CodeRunnerError engine_unavailable; `details` lists the {@link Attempt}s */
-export async function findEngine(setting: string, signal?: AbortSignal): Promise<{ docker: Docker; place: Place }> {
+export async function findEngine(
+  setting: string,
+  options: FindOptions = {},
+): Promise<{ docker: Docker; place: Place }> {
+  const { signal, env, home, withinMs = ANSWER_WITHIN_MS } = options;
   const attempts: Attempt[] = [];
-  for (const candidate of places(setting)) {
+  for (const candidate of places(setting, env, home)) {
     signal?.throwIfAborted();
-    const problem = await tryPlace(candidate);
+    const problem = await tryPlace(candidate, withinMs);
     if (typeof problem !== 'string') return { docker: problem, place: candidate };
     attempts.push({ ...candidate, problem });
   }
@@ -102,25 +131,34 @@ function unavailable(attempts: Attempt[]): CodeRunnerError {
 
 const NOT_THERE = 'nothing is there';
 const NO_PERMISSION = 'this user may not use it';
+const NOT_RUNNING = 'nobody answers there; the engine is not running';
+
+/** Whether none runs at all, and nobody has named a place where it should: then starting or installing one helps. */
+export function isEngineAbsent({ details }: CodeRunnerError): boolean {
+  return (details as Attempt[]).every(
+    ({ source, problem }) => source === USUAL_SOCKET && (problem === NOT_THERE || problem === NOT_RUNNING),
+  );
+}
 
 /** An engine's client, or what is wrong with the place. */
-async function tryPlace({ address }: Place): Promise<Docker | string> {
+async function tryPlace({ address, certificates }: Place, withinMs: number): Promise<Docker | string> {
+  if (address === '') return 'it names no engine';
   const socketPath = /^(?:unix|npipe):\/\/(.+)$/.exec(address)?.[1];
   if (socketPath !== undefined && process.platform !== 'win32' && !existsSync(socketPath)) return NOT_THERE;
   let docker: Docker;
   try {
-    docker = clientFor(address, socketPath);
+    docker = socketPath === undefined ? clientOverNetwork(address, certificates) : clientOfSocket(socketPath);
   } catch (error) {
     return `that is no address of an engine (${(error as Error).message})`;
   }
   try {
-    await ping(docker, ANSWER_WITHIN_MS);
+    await ping(docker, withinMs);
     return docker;
   } catch (error) {
     const { code, name } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT') return NOT_THERE;
     if (code === 'EACCES' || code === 'EPERM') return NO_PERMISSION;
-    if (code === 'ECONNREFUSED') return 'nobody answers there; the engine is not running';
+    if (code === 'ECONNREFUSED') return NOT_RUNNING;
     if (name === 'AbortError' || code === 'ABORT_ERR') return 'it does not answer in time';
     return (error as Error).message;
   }
@@ -135,20 +173,34 @@ export async function ping(docker: Docker, withinMs: number): Promise<void> {
   await withOptions({ abortSignal: AbortSignal.timeout(withinMs) });
 }
 
-function clientFor(address: string, socketPath: string | undefined): Docker {
-  if (socketPath !== undefined) return new Docker({ socketPath });
-  const url = new URL(address);
-  if (url.protocol === 'ssh:')
-    return new Docker({ protocol: 'ssh', host: url.hostname, port: url.port || 22, username: url.username });
-  if (!['tcp:', 'http:', 'https:'].includes(url.protocol)) throw new Error(`unknown protocol ${url.protocol}`);
-  // Certificates and TLS are taken from DOCKER_CERT_PATH and DOCKER_TLS_VERIFY, as docker does.
-  const tls = url.protocol === 'https:' || Boolean(process.env.DOCKER_TLS_VERIFY);
-  const certs = tls && process.env.DOCKER_CERT_PATH;
-  const pem = (name: string) => readFileSync(join(certs || '', name));
+/** Everything is said, also what is not there: the client fills what is left out from DOCKER_HOST and its like, which may mean another engine. */
+const NOTHING = { host: '', port: undefined, ca: undefined, cert: undefined, key: undefined, timeout: 0 };
+
+function clientOfSocket(socketPath: string): Docker {
+  return new Docker({ ...NOTHING, protocol: 'http', socketPath } as Docker.DockerOptions);
+}
+
+function clientOverNetwork(address: string, certificates: string | undefined): Docker {
+  const { protocol, hostname, port, username } = new URL(address);
+  if (protocol === 'ssh:') {
+    return new Docker({
+      ...NOTHING,
+      protocol: 'ssh',
+      host: hostname,
+      port: port || 22,
+      username,
+    } as Docker.DockerOptions);
+  }
+  if (!['tcp:', 'http:', 'https:'].includes(protocol)) throw new Error(`unknown protocol ${protocol}`);
+  const tls = protocol === 'https:' || certificates !== undefined;
+  const pem = (name: string) => (certificates === undefined ? undefined : readFileSync(join(certificates, name)));
   return new Docker({
+    ...NOTHING,
     protocol: tls ? 'https' : 'http',
-    host: url.hostname,
-    port: Number(url.port || (tls ? 2376 : 2375)),
-    ...(certs ? { ca: pem('ca.pem'), cert: pem('cert.pem'), key: pem('key.pem') } : {}),
-  });
+    host: hostname,
+    port: Number(port || (tls ? 2376 : 2375)),
+    ca: pem('ca.pem'),
+    cert: pem('cert.pem'),
+    key: pem('key.pem'),
+  } as Docker.DockerOptions);
 }

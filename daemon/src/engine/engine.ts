@@ -51,7 +51,7 @@ export class Engine implements AsyncDisposable {
 
   /** Finds an engine that answers. @throws CodeRunnerError engine_unavailable, saying what was tried */
   static async connect(config: Config, signal?: AbortSignal): Promise<Engine> {
-    const { docker } = await findEngine(config.engine, signal);
+    const { docker } = await findEngine(config.engine, signal && { signal });
     const version = await docker.version();
     const isPodman = (version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'));
     const profile = join(BUNDLED_RUNTIMES, 'seccomp.json');

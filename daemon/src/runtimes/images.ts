@@ -4,10 +4,11 @@
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Readable } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import tar from 'tar-stream';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -15,7 +16,7 @@ import { CodeRunnerError } from '../protocol/index.ts';
 import type { Runtime } from './runtime.ts';
 
 /** The Debian base when it was built here from packages, where no registry answers. */
-const OWN_DEBIAN = 'coderunner/debian:trixie';
+export const OWN_DEBIAN = 'coderunner/debian:trixie';
 const DEBIAN_RELEASE = 'trixie';
 const IMAGE_LABEL = 'coderunner.image';
 const LAST_LINES = 20;
@@ -81,7 +82,7 @@ export class Images {
   async state(runtime: Pick<Runtime, 'id'>): Promise<'ready' | 'not_built'> {
     const tag = this.tag(runtime);
     if (this.#ready.has(tag)) return 'ready';
-    if (!(await this.#exists(tag))) return 'not_built';
+    if (!(await this.exists(tag))) return 'not_built';
     this.#ready.add(tag);
     return 'ready';
   }
@@ -155,7 +156,7 @@ export class Images {
   /** The Debian that all stand on: the one that is there, the one of a registry, or one built from Debian's packages. */
   async #debian(options: BuildOptions): Promise<string> {
     const { baseImage } = this.#config;
-    for (const name of [baseImage, OWN_DEBIAN]) if (await this.#exists(name)) return name;
+    for (const name of [baseImage, OWN_DEBIAN]) if (await this.exists(name)) return name;
     const say = (text: string) => options.onProgress({ image: 'base', text });
     try {
       say(`Pulling ${baseImage}`);
@@ -173,24 +174,33 @@ export class Images {
   }
 
   async #debootstrap(signal: AbortSignal, say: (text: string) => void, pullError: Error): Promise<void> {
-    const child = spawn('mmdebstrap', ['--variant=minbase', DEBIAN_RELEASE, '-'], {
-      stdio: ['ignore', 'pipe', 'pipe'],
-      signal,
-    });
-    const failed = new Promise<never>((_resolve, reject) => {
-      child.on('error', reject);
-      child.on('exit', (code) => code !== 0 && reject(new Error(`mmdebstrap ended with ${code}.`)));
-    });
-    createInterface({ input: child.stderr }).on('line', say);
-    const [repo, tag] = OWN_DEBIAN.split(':') as [string, string];
-    const imported = async () => {
-      const stream = (await this.#engine().docker.importImage(child.stdout, { repo, tag })) as unknown as Readable;
-      await this.#follow(stream, signal, say);
-      if (child.exitCode === null) await new Promise((resolve) => child.once('exit', resolve));
-    };
+    // A request that breaks off is what keeps the engine from making an image of half a system.
+    const broken = new AbortController();
+    const either = AbortSignal.any([signal, broken.signal]);
     try {
-      await Promise.race([imported(), failed]);
+      const child = spawn('mmdebstrap', ['--variant=minbase', DEBIAN_RELEASE, '-'], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        signal: either,
+      });
+      let lastLine = '';
+      createInterface({ input: child.stderr }).on('line', (text) => {
+        lastLine = text;
+        say(text);
+      });
+      await once(child, 'spawn');
+      const archive = new PassThrough();
+      child.stdout.pipe(archive, { end: false });
+      const [repo, tag] = OWN_DEBIAN.split(':') as [string, string];
+      const request = this.#engine().docker.importImage(archive, { repo, tag, abortSignal: either } as object);
+      await Promise.all([
+        request.then((progress) => this.#follow(progress as unknown as Readable, either, say)),
+        once(child, 'close').then(([code]) => {
+          if (code !== 0) throw new Error(`mmdebstrap ended with ${code}: ${lastLine}`);
+          archive.end();
+        }),
+      ]);
     } catch (error) {
+      broken.abort();
       if (signal.aborted) throw signal.reason;
       throw new CodeRunnerError(
         'base_image_unavailable',
@@ -219,7 +229,8 @@ export class Images {
     }
   }
 
-  async #exists(name: string): Promise<boolean> {
+  /** Whether the engine has an image of that name, ours or not. */
+  async exists(name: string): Promise<boolean> {
     try {
       await this.#engine().docker.getImage(name).inspect();
       return true;
@@ -246,7 +257,8 @@ export class Images {
 }
 
 async function baseFiles(): Promise<ContextFile[]> {
-  return [...(await filesBelow(BUNDLED_RUNTIMES, 'base')), ...(await filesBelow(BUNDLED_RUNTIMES, 'agent'))];
+  const files = [...(await filesBelow(BUNDLED_RUNTIMES, 'base')), ...(await filesBelow(BUNDLED_RUNTIMES, 'agent'))];
+  return files.filter(({ path }) => !/^agent\/(test|fuzz|README)/.test(path));
 }
 
 /** What an image is built from. Examples and tests are not in it, so changing them builds nothing. */

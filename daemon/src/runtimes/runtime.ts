@@ -1,6 +1,6 @@
 /** Languages: one folder each, with a `runtime.json` that says all there is to know. Adding one needs no change here. */
-import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { access, readdir, readFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import Type, { type Static } from 'typebox';
 import { Compile } from 'typebox/compile';
 import { BUNDLED_RUNTIMES } from '../config.ts';
@@ -8,6 +8,8 @@ import { type Limits, parseBytes, parseDuration } from '../protocol/index.ts';
 
 const closed = { additionalProperties: false } as const;
 const Argv = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 });
+/** A variable that the waiting interpreter cannot take any more: a name, or its beginning and a star. */
+const ColdEnv = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*\\*?$' });
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9+#._-]{0,39}$' });
 
 const RuntimeFile = Type.Object(
@@ -19,13 +21,13 @@ const RuntimeFile = Type.Object(
     languageIds: Type.Optional(Type.Array(Type.String())),
     extensions: Type.Array(Type.String({ pattern: '^\\.[A-Za-z0-9_.+-]+$' }), { minItems: 1 }),
     entry: Type.String({ minLength: 1 }),
-    env: Type.Optional(Type.Record(Type.String(), Type.String())),
+    env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String(), closed)),
     compile: Type.Optional(
       Type.Union([Type.Object({ argv: Argv, cacheKey: Type.Optional(Type.String()) }, closed), Type.Null()]),
     ),
     run: Type.Object({ argv: Argv }, closed),
     warm: Type.Optional(
-      Type.Union([Type.Object({ argv: Argv, coldEnv: Type.Optional(Type.Array(Type.String())) }, closed), Type.Null()]),
+      Type.Union([Type.Object({ argv: Argv, coldEnv: Type.Optional(Type.Array(ColdEnv)) }, closed), Type.Null()]),
     ),
     install: Type.Optional(
       Type.Union([Type.Object({ detect: Type.Array(Type.String()), argv: Argv }, closed), Type.Null()]),
@@ -93,6 +95,9 @@ export interface RuntimeProblem {
   problem: string;
 }
 
+/** Less does not hold the agent and an interpreter; engines refuse less than 6 MiB. */
+const LEAST_MEMORY_BYTES = 16 * 2 ** 20;
+
 const USUAL_LIMITS: Limits = {
   wallMs: 5 * 60_000,
   cpuMs: 30_000,
@@ -119,24 +124,39 @@ export async function loadRuntimes(folder: string): Promise<{ runtimes: Runtime[
   for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
     if (!entry.isDirectory()) continue;
     const file = join(root, entry.name, 'runtime.json');
-    const source = await readFile(file, 'utf8').catch(() => undefined);
-    if (source === undefined) continue; // agent/, base/ and the like are no languages
-    const parsed = parseRuntime(source, join(root, entry.name));
-    const problem = typeof parsed === 'string' ? parsed : clash(parsed, entry.name, names);
-    if (problem !== undefined || typeof parsed === 'string')
-      broken.push({ id: entry.name, problem: `${file}: ${problem}` });
-    else runtimes.push(parsed);
+    const loaded = await loadRuntime(join(root, entry.name), names);
+    if (typeof loaded === 'string') broken.push({ id: entry.name, problem: `${file}: ${loaded}` });
+    else if (loaded) runtimes.push(loaded);
   }
   return { runtimes, broken };
 }
 
-/** Takes a runtime's names, or says who has them already. */
-function clash(runtime: Runtime, folder: string, names: Map<string, string>): string | undefined {
-  if (runtime.id !== folder) return `id is "${runtime.id}", but the folder is called "${folder}".`;
-  const own = [runtime.id, ...runtime.aliases];
-  const taken = own.find((name) => names.has(name));
-  if (taken !== undefined) return `the name "${taken}" belongs to ${names.get(taken)} already.`;
-  for (const name of own) names.set(name, runtime.id);
+/** The language of a folder, what is wrong with it, or undefined where it is none (agent/, base/ and the like). */
+async function loadRuntime(folder: string, names: Map<string, string>): Promise<Runtime | string | undefined> {
+  let source: string;
+  try {
+    source = await readFile(join(folder, 'runtime.json'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    return `it cannot be read: ${(error as Error).message}.`;
+  }
+  const runtime = parseRuntime(source, folder);
+  if (typeof runtime === 'string') return runtime;
+  if (runtime.id !== basename(folder)) return `id is "${runtime.id}", but the folder is called "${basename(folder)}".`;
+  const dockerfile = await access(join(folder, 'Dockerfile')).catch((error: Error) => error);
+  if (dockerfile instanceof Error) return `there is no Dockerfile beside it (${dockerfile.message}).`;
+  return claim(runtime, names) ?? runtime;
+}
+
+/** Takes a runtime's names and endings, or says who has them already. */
+function claim(runtime: Runtime, taken: Map<string, string>): string | undefined {
+  const own = [
+    ...[runtime.id, ...runtime.aliases].map((name) => `the name "${name}"`),
+    ...runtime.extensions.map((ending) => `the ending "${ending}"`),
+  ];
+  const clash = own.find((name) => taken.has(name));
+  if (clash !== undefined) return `${clash} belongs to ${taken.get(clash)} already.`;
+  for (const name of own) taken.set(name, runtime.id);
   return undefined;
 }
 
@@ -148,10 +168,7 @@ export function parseRuntime(source: string, folder: string): Runtime | string {
   } catch (error) {
     return `it is not JSON: ${(error as Error).message}.`;
   }
-  if (!validator.Check(value)) {
-    const [first] = validator.Errors(value);
-    return `${first?.instancePath.slice(1).replaceAll('/', '.') || 'it'} ${first?.message ?? 'has the wrong form'}${unknownKeys(first)}.`;
-  }
+  if (!validator.Check(value)) return `${describe(validator.Errors(value))}.`;
   const problem = checkPatterns(value);
   if (problem) return problem;
   const limits = readLimits(value.limits ?? {});
@@ -174,9 +191,32 @@ export function parseRuntime(source: string, folder: string): Runtime | string {
   };
 }
 
-function unknownKeys(error: { params?: unknown } | undefined): string {
-  const names = (error?.params as { additionalProperties?: string[] } | undefined)?.additionalProperties;
-  return names ? ` (${names.join(', ')})` : '';
+type ValidationError = ReturnType<typeof validator.Errors>[number];
+
+/** One error in a person's words. Of a field that may be null the validator lists both ways; the one that goes deeper is what was meant. */
+function describe(errors: ValidationError[]): string {
+  const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
+  const telling = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'boolean');
+  const [error] = telling.sort((a, b) => depth(b) - depth(a));
+  if (!error) return 'it has the wrong form';
+  const field = error.instancePath.slice(1).replaceAll('/', '.') || 'it';
+  switch (error.keyword) {
+    case 'required':
+      return `${field} lacks ${quoted(error.params.requiredProperties)}`;
+    case 'additionalProperties':
+      return `${field} has ${quoted(error.params.additionalProperties)}, which nobody knows`;
+    case 'type': {
+      const sameField = telling.filter(({ instancePath }) => instancePath === error.instancePath);
+      const types = sameField.flatMap((one) => (one.keyword === 'type' ? one.params.type : []));
+      return `${field} must be ${[...new Set(types)].join(' or ')}`;
+    }
+    default:
+      return `${field} ${error.message}`;
+  }
+}
+
+function quoted(names: readonly string[]): string {
+  return names.map((name) => `"${name}"`).join(', ');
 }
 
 const VARIABLES = new Set(['entry', 'args']);
@@ -217,6 +257,8 @@ function readLimits(given: NonNullable<RuntimeFile['limits']>): Limits | string 
     if (text === undefined) continue;
     const value = parse(text);
     if (value === undefined || value === 0) return `limits.${field} is "${text}", but takes ${takes}.`;
+    if (name === 'memoryBytes' && value < LEAST_MEMORY_BYTES)
+      return `limits.memory is "${text}", but takes 16MiB or more.`;
     limits[name] = value;
   }
   if (given.pids !== undefined) limits.pids = given.pids;

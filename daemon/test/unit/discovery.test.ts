@@ -1,0 +1,217 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createServer, type RequestListener, type Server } from 'node:http';
+import type { AddressInfo, ListenOptions } from 'node:net';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { type Attempt, findEngine, places } from '../../src/engine/discovery.ts';
+import { CodeRunnerError } from '../../src/protocol/index.ts';
+
+describe('where a container engine is looked for', () => {
+  let home: string;
+
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), 'coderunner-home-'));
+  });
+
+  afterEach(() => rm(home, { recursive: true }));
+
+  async function dockerContext(name: string, meta: unknown): Promise<string> {
+    const id = createHash('sha256').update(name).digest('hex');
+    await write(join(home, '.docker', 'contexts', 'meta', id, 'meta.json'), JSON.stringify(meta));
+    return id;
+  }
+
+  it('the setting comes before everything else, and is the only place', async () => {
+    const env = { DOCKER_HOST: 'unix:///b', DOCKER_CONTEXT: 'c', CONTAINER_HOST: 'unix:///d' };
+    const [place, ...others] = places('unix:///a', env, home);
+    assert.equal(place?.address, 'unix:///a');
+    assert.deepEqual(others, []);
+  });
+
+  it('DOCKER_HOST comes before contexts, a context before CONTAINER_HOST', async () => {
+    await dockerContext('far', { Endpoints: { docker: { Host: 'tcp://far:2376' } } });
+    const context = { DOCKER_CONTEXT: 'far', CONTAINER_HOST: 'unix:///podman' };
+    assert.equal(places('', { DOCKER_HOST: 'unix:///host', ...context }, home)[0]?.address, 'unix:///host');
+    assert.equal(places('', context, home)[0]?.address, 'tcp://far:2376');
+    assert.equal(places('', { CONTAINER_HOST: 'unix:///podman' }, home)[0]?.address, 'unix:///podman');
+  });
+
+  it('the context that `docker context use` chose is found in its configuration', async () => {
+    await write(join(home, '.docker', 'config.json'), JSON.stringify({ currentContext: 'desktop-linux' }));
+    await dockerContext('desktop-linux', { Endpoints: { docker: { Host: 'unix:///home/ann/desktop.sock' } } });
+    const found = places('', {}, home);
+    assert.deepEqual(
+      found.map(({ address }) => address),
+      ['unix:///home/ann/desktop.sock'],
+    );
+    assert.match(found[0]?.source ?? '', /desktop-linux/);
+  });
+
+  it('a context brings its own certificates', async () => {
+    const id = await dockerContext('far', { Endpoints: { docker: { Host: 'tcp://far:2376' } } });
+    const folder = join(home, '.docker', 'contexts', 'tls', id, 'docker');
+    await write(join(folder, 'ca.pem'), '');
+    assert.equal(places('', { DOCKER_CONTEXT: 'far' }, home)[0]?.certificates, folder);
+  });
+
+  it('certificates go with an address on the network, where TLS is asked for', () => {
+    const tls = { DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: '/certs' };
+    assert.equal(places('', { DOCKER_HOST: 'tcp://far:2376', ...tls }, home)[0]?.certificates, '/certs');
+    assert.equal(
+      places('', { DOCKER_HOST: 'tcp://far:2376', DOCKER_TLS_VERIFY: '1' }, home)[0]?.certificates,
+      join(home, '.docker'),
+    );
+    assert.equal(places('', { DOCKER_HOST: 'unix:///x', ...tls }, home)[0]?.certificates, undefined);
+    assert.equal(places('', { DOCKER_HOST: 'tcp://far:2375' }, home)[0]?.certificates, undefined);
+  });
+
+  it('a context that does not exist is no reason to run programs elsewhere', async () => {
+    const [attempt, ...others] = await attempts('', { env: { DOCKER_CONTEXT: 'gone' }, home });
+    assert.match(attempt?.source ?? '', /"gone"/);
+    assert.equal(attempt?.problem, 'it names no engine');
+    assert.deepEqual(others, []);
+  });
+
+  it('the default context, a broken configuration and none at all mean the usual sockets', async () => {
+    const usual = places('', { XDG_RUNTIME_DIR: '/run/user/7' }, home).map(({ address }) => address);
+    assert.equal(usual[0], 'unix:///var/run/docker.sock');
+    for (const address of [
+      'unix:///run/user/7/docker.sock',
+      `unix://${home}/.docker/run/docker.sock`,
+      `unix://${home}/.docker/desktop/docker.sock`,
+      'unix:///run/user/7/podman/podman.sock',
+      'unix:///run/podman/podman.sock',
+    ]) {
+      assert.ok(usual.includes(address), address);
+    }
+    await write(join(home, '.docker', 'config.json'), JSON.stringify({ currentContext: 'default' }));
+    assert.ok(places('', {}, home).length > 1);
+    await write(join(home, '.docker', 'config.json'), '{ broken');
+    assert.ok(places('', {}, home).length > 1);
+  });
+
+  describe('and whether it answers', () => {
+    let server: Server | undefined;
+    let socket: string;
+
+    beforeEach(() => {
+      socket = join(home, 'engine.sock');
+    });
+
+    afterEach(() => {
+      server?.closeAllConnections();
+      server?.close();
+      server = undefined;
+    });
+
+    async function listen(listener: RequestListener, at: ListenOptions = { path: socket }): Promise<Server> {
+      const started = createServer(listener).listen(at);
+      server = started;
+      await once(started, 'listening');
+      return started;
+    }
+
+    const pong: RequestListener = (request, response) => {
+      response.statusCode = request.url === '/_ping' ? 200 : 404;
+      response.end('OK');
+    };
+
+    it('an engine on a socket is found', async () => {
+      await listen(pong);
+      const { place } = await findEngine('', { env: { DOCKER_HOST: `unix://${socket}` }, home });
+      assert.equal(place.source, 'DOCKER_HOST');
+    });
+
+    it('an engine on the network is found', async () => {
+      const { port } = (await listen(pong, { host: '127.0.0.1' })).address() as AddressInfo;
+      const { place } = await findEngine(`tcp://127.0.0.1:${port}`);
+      assert.equal(place.address, `tcp://127.0.0.1:${port}`);
+    });
+
+    it('a setting is followed although DOCKER_HOST means another engine', async () => {
+      await listen(pong);
+      const before = process.env.DOCKER_HOST;
+      process.env.DOCKER_HOST = 'tcp://127.0.0.1:1';
+      try {
+        const { docker } = await findEngine(`unix://${socket}`);
+        assert.equal(String(await docker.ping()), 'OK');
+      } finally {
+        if (before === undefined) delete process.env.DOCKER_HOST;
+        else process.env.DOCKER_HOST = before;
+      }
+    });
+
+    it('among the usual sockets the first that answers is taken', async () => {
+      const rootless = join(home, 'docker.sock');
+      await listen(pong, { path: rootless });
+      const found = await findEngine('', { env: { XDG_RUNTIME_DIR: home }, home });
+      assert.ok(['unix:///var/run/docker.sock', `unix://${rootless}`].includes(found.place.address));
+    });
+
+    it('a socket that is not there is told', async () => {
+      const [attempt] = await attempts(`unix://${socket}`);
+      assert.equal(attempt?.problem, 'nothing is there');
+    });
+
+    it('a socket that an engine left behind is told', async () => {
+      const left = await leftBehind(socket);
+      const [attempt] = await attempts(`unix://${left}`);
+      assert.match(attempt?.problem ?? '', /not running/);
+    });
+
+    it('an engine that hangs is told', async () => {
+      await listen(() => {});
+      const [attempt] = await attempts(`unix://${socket}`, { withinMs: 50 });
+      assert.equal(attempt?.problem, 'it does not answer in time');
+    });
+
+    it('something that is no engine is told', async () => {
+      await listen((_request, response) => response.writeHead(418).end('I am a teapot'));
+      const [attempt] = await attempts(`unix://${socket}`);
+      assert.match(attempt?.problem ?? '', /418/);
+    });
+
+    it('an address that is none is told', async () => {
+      const [attempt] = await attempts('gopher://engine');
+      assert.match(attempt?.problem ?? '', /no address of an engine/);
+      const [other] = await attempts('somewhere');
+      assert.match(other?.problem ?? '', /no address of an engine/);
+    });
+
+    it('missing certificates are told', async () => {
+      const env = { DOCKER_HOST: 'tcp://127.0.0.1:1', DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: home };
+      const [attempt] = await attempts('', { env, home });
+      assert.match(attempt?.problem ?? '', /ca\.pem/);
+    });
+  });
+});
+
+/** What was tried in vain. */
+async function attempts(setting: string, options: Parameters<typeof findEngine>[1] = {}): Promise<Attempt[]> {
+  try {
+    await findEngine(setting, options);
+  } catch (error) {
+    assert.ok(error instanceof CodeRunnerError);
+    assert.equal(error.code, 'engine_unavailable');
+    return error.details as Attempt[];
+  }
+  assert.fail('an engine was found');
+}
+
+/** A socket file that nobody listens on any more; closing a server would remove it. */
+async function leftBehind(path: string): Promise<string> {
+  const script = `const s=require('net').createServer().listen(${JSON.stringify(path)},()=>process.kill(process.pid,'SIGKILL'))`;
+  // It kills itself, so that it cannot tidy up.
+  const { signal } = spawnSync(process.execPath, ['-e', script]);
+  assert.equal(signal, 'SIGKILL');
+  return path;
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+}
