@@ -1,15 +1,27 @@
 #include "failure.h"
 
+#include "path.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A FAIL is JSON, so its message is UTF-8: it ends before a character that was cut, here or where a part of it comes from. */
+static void end_at_whole_character(char *message)
+{
+    size_t length = strlen(message), kept = 0;
+    for (size_t count; (count = utf8_character_bytes(message + kept, length - kept)) > 0;)
+        kept += count;
+    message[kept] = '\0';
+}
 
 static void set_message(struct failure *failure, const char *code, const char *format, va_list arguments)
 {
     failure->code = code;
     failure->path_length = 0;
     vsnprintf(failure->message, sizeof failure->message, format, arguments);
+    end_at_whole_character(failure->message);
 }
 
 bool failure_set(struct failure *failure, const char *code, const char *format, ...)

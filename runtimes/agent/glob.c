@@ -22,10 +22,15 @@ static uint32_t take_character(struct text *text)
     return value;
 }
 
-/* Takes `[…]` after its bracket. Returns whether the character is in it; leaves the pattern as it was when the class has no end. */
-static bool take_class(struct text *pattern, uint32_t character)
+/*
+ * Takes `[…]` after its bracket. Returns whether the character is in it; leaves the pattern as it was when the class has no end. That is
+ * known at once from where the last bracket closes: scanning for it from each of many brackets would take the square of their number.
+ */
+static bool take_class(struct text *pattern, const char *last_close, uint32_t character)
 {
     struct text rest = *pattern;
+    if (last_close == NULL || last_close < rest.at)
+        return character == '[';
     bool negated = rest.at < rest.end && (*rest.at == '!' || *rest.at == '^'), found = false;
     if (negated)
         rest.at++;
@@ -48,6 +53,7 @@ static bool take_class(struct text *pattern, uint32_t character)
 static bool component_matches(struct text pattern, struct text name)
 {
     struct text after_star = {0}, star_name = {0};
+    const char *last_close = memrchr(pattern.at, ']', (size_t)(pattern.end - pattern.at));
     while (name.at < name.end || pattern.at < pattern.end) {
         bool matched = false;
         if (pattern.at < pattern.end && *pattern.at == '*') {
@@ -59,7 +65,7 @@ static bool component_matches(struct text pattern, struct text name)
         if (pattern.at < pattern.end && name.at < name.end) {
             uint32_t character = take_character(&name);
             uint32_t wanted = take_character(&pattern);
-            matched = wanted == '?' || (wanted == '[' ? take_class(&pattern, character) : wanted == character);
+            matched = wanted == '?' || (wanted == '[' ? take_class(&pattern, last_close, character) : wanted == character);
         }
         if (matched)
             continue;
