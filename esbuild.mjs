@@ -4,7 +4,7 @@
  *   node esbuild.mjs            builds once
  *   node esbuild.mjs --watch    builds at every change, until it is stopped
  */
-import { chmod, cp, readFile } from 'node:fs/promises';
+import { chmod, cp, readdir, readFile, rm } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -26,8 +26,13 @@ const common = {
 /** @type {import('esbuild').BuildOptions} */
 const daemon = {
   ...common,
-  entryPoints: ['daemon/src/cli/main.ts'],
-  outfile: 'daemon/dist/coderunner.mjs',
+  entryPoints: [{ in: 'daemon/src/cli/main.ts', out: 'coderunner' }],
+  outdir: 'daemon/dist',
+  outExtension: { '.js': '.mjs' },
+  // Each command in chunks of its own, so that `run` does not wait until the server is read.
+  splitting: true,
+  chunkNames: '[name]-[hash]',
+  metafile: true,
   platform: 'node',
   target: 'node24',
   format: 'esm',
@@ -49,6 +54,7 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
     replace('@fastify/swagger-ui/lib/routes.js', "__dirname, '..', 'static'", "__dirname, 'static'"),
     after(() => cp(join(SWAGGER_UI, 'static'), join(ROOT, 'daemon/dist/static'), { recursive: true })),
     after(() => chmod(join(ROOT, 'daemon/dist/coderunner.mjs'), 0o755)),
+    after(removeStaleChunks),
   ],
 };
 
@@ -94,13 +100,24 @@ function replace(file, from, to) {
 }
 
 /**
+ * Chunks carry their hash in their name, so earlier builds' stay behind.
+ * @param {import('esbuild').BuildResult} result
+ */
+async function removeStaleChunks({ metafile }) {
+  const dist = join(ROOT, 'daemon/dist');
+  const fresh = new Set(Object.keys(metafile?.outputs ?? {}).map((path) => join(ROOT, path)));
+  for (const name of await readdir(dist))
+    if (/\.mjs(\.|$)/.test(name) && !fresh.has(join(dist, name))) await rm(join(dist, name));
+}
+
+/**
  * Does something once the bundle is written.
- * @param {() => Promise<void>} action
+ * @param {(result: import('esbuild').BuildResult) => Promise<void>} action
  * @returns {import('esbuild').Plugin}
  */
 function after(action) {
   const name = 'after';
-  return { name, setup: ({ onEnd }) => onEnd(({ errors }) => (errors.length === 0 ? action() : undefined)) };
+  return { name, setup: ({ onEnd }) => onEnd((result) => (result.errors.length === 0 ? action(result) : undefined)) };
 }
 
 /**

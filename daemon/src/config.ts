@@ -20,6 +20,8 @@ export interface Setting<T> {
   parse(value: unknown): T | undefined;
   /** What `parse` takes, for error messages and the documentation. */
   takes: string;
+  /** A value as people write it, where that is not what it is. */
+  show?(value: T): string;
 }
 
 /** The languages and the seccomp profile that come with CodeRunner; as far from the sources as from the bundle. */
@@ -114,6 +116,7 @@ function quantity(
     defaultText: show(fallback),
     takes: `from ${show(min)} to ${show(max)}`,
     parse,
+    show,
   };
 }
 
@@ -310,8 +313,20 @@ export function loadConfig(env: NodeJS.ProcessEnv = process.env, overrides: Part
   return { ...(config as Config), ...overrides };
 }
 
+/** Where the configuration file is, or would be. */
+export function configFile(env: NodeJS.ProcessEnv = process.env): string {
+  return env.CODERUNNER_CONFIG || join(paths.config, 'config.json');
+}
+
+/** Where a setting's value comes from: its variable, the configuration file, or `default`. */
+export function sourceOf(name: string, env: NodeJS.ProcessEnv = process.env): string {
+  const variable = (SETTINGS as Record<string, Setting<unknown>>)[name]?.env;
+  if (variable !== undefined && env[variable]) return variable;
+  return readConfigFile(env.CODERUNNER_CONFIG)[name] === undefined ? 'default' : configFile(env);
+}
+
 function readConfigFile(named: string | undefined): Record<string, unknown> {
-  const path = named || join(paths.config, 'config.json');
+  const path = configFile({ CODERUNNER_CONFIG: named });
   let source: string;
   try {
     source = readFileSync(path, 'utf8');

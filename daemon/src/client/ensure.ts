@@ -9,6 +9,7 @@ import { checkProtocol, discover, type LocalDaemon } from './address.ts';
 /** A daemon serves within half a second or so, longer on a machine that is busy or has just started. */
 const SERVES_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 15;
+const RELAUNCH_MS = 300;
 /** A log that is longer when a daemon starts is put aside, so that it cannot grow for ever. */
 const LONGEST_LOG_BYTES = 10 * 2 ** 20;
 const LAST_LOG_BYTES = 4_096;
@@ -36,7 +37,7 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
     checkProtocol(running);
     return { ...running, startedNow: false };
   }
-  const { ended, logFrom } = await launch(options);
+  let launched = await launch(options);
   const giveUpAt = performance.now() + SERVES_WITHIN_MS;
   for (;;) {
     await sleep(LOOK_EVERY_MS, undefined, options.signal ? { signal: options.signal } : {});
@@ -45,12 +46,21 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
       checkProtocol(started);
       return { ...started, startedNow: true };
     }
-    const failure = ended();
-    // Of two that are started at once, one ends; the other is found a moment later.
-    if (failure !== undefined && !(await logSince(options.dataDir, logFrom)).includes('already_running'))
-      throw await didNotStart(options.dataDir, logFrom, `The daemon ended as soon as it was started (${failure}).`);
+    const failure = launched.ended();
+    if (failure !== undefined) {
+      const said = await logSince(options.dataDir, launched.logFrom);
+      if (!said.includes('already_running'))
+        throw didNotStart(options.dataDir, said, `The daemon ended as soon as it was started (${failure}).`);
+      // Another one is coming up, and will be found; or one is stopping, and its place will be free.
+      await sleep(RELAUNCH_MS);
+      if (!(await discover(options.dataDir))) launched = await launch(options);
+    }
     if (performance.now() > giveUpAt)
-      throw await didNotStart(options.dataDir, logFrom, 'The daemon was started, but does not serve.');
+      throw didNotStart(
+        options.dataDir,
+        await logSince(options.dataDir, launched.logFrom),
+        'The daemon was started, but does not serve.',
+      );
   }
 }
 
@@ -93,10 +103,9 @@ async function sizeOf(path: string): Promise<number> {
   }
 }
 
-async function didNotStart(dataDir: string, logFrom: number, message: string): Promise<CodeRunnerError> {
-  const said = (await logSince(dataDir, logFrom)).trim();
+function didNotStart(dataDir: string, said: string, message: string): CodeRunnerError {
   return new CodeRunnerError('not_running', message, {
-    hint: `${said ? `It said:\n${said}\n` : ''}See ${logFile(dataDir)}, and \`coderunner doctor\`.`,
+    hint: `${said.trim() ? `It said:\n${said.trim()}\n` : ''}See ${logFile(dataDir)}, and \`coderunner doctor\`.`,
   });
 }
 

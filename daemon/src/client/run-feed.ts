@@ -16,8 +16,8 @@ export interface Output {
 export interface RunObserver {
   /** The next piece comes when this has returned, or its promise resolved: a slow consumer stops the program. */
   onOutput(output: Output): unknown;
-  /** Output that will not come: it was printed too long ago. Called in its place between the pieces. */
-  onGap?(from: number, to: number): void;
+  /** Output that will not come: it was printed too long ago. Called in its place between the pieces, and waited for like them. */
+  onGap?(from: number, to: number): unknown;
   /** The run changed its state, or became known. */
   onState?(run: Run): void;
 }
@@ -139,13 +139,9 @@ export class RunFeed {
   }
 
   #deliver(item: Output | Gap): void {
-    if ('to' in item) {
-      this.#observer.onGap?.(item.from, item.to);
-      this.onConsumed(item.to);
-      return;
-    }
-    const end = item.seq + item.data.length;
-    const taken = this.#observer.onOutput(item);
+    const isGap = 'to' in item;
+    const end = isGap ? item.to : item.seq + item.data.length;
+    const taken = isGap ? this.#observer.onGap?.(item.from, item.to) : this.#observer.onOutput(item);
     if (!isPromise(taken)) {
       this.onConsumed(end);
       return;

@@ -1,0 +1,77 @@
+/** The program's input: a file, a pipe, or what is typed. */
+import { createReadStream, fstatSync } from 'node:fs';
+import { access, constants } from 'node:fs/promises';
+import type { RunHandle } from '../client/run-handle.ts';
+import { CodeRunnerError } from '../protocol/errors.ts';
+import type { TtySize } from '../protocol/resources.ts';
+
+const USUAL_SIZE: TtySize = { rows: 24, cols: 80 };
+const MOST_ROWS_AND_COLUMNS = 1_000;
+
+/** Where input comes from; undefined: there is none. */
+export type Input = AsyncIterable<Buffer> | undefined;
+
+/** @param file `-` and undefined: what this process is given. @throws CodeRunnerError bad_usage */
+export async function openInput(file: string | undefined): Promise<Input> {
+  if (file === undefined || file === '-') return hasStdin() ? process.stdin : undefined;
+  try {
+    await access(file, constants.R_OK);
+  } catch (error) {
+    throw new CodeRunnerError('bad_usage', `The input file ${file} cannot be read: ${(error as Error).message}.`, {
+      hint: 'Look at the name after --stdin.',
+      cause: error,
+    });
+  }
+  return createReadStream(file);
+}
+
+/** Sends input as fast as the program takes it, then closes it. Ends early, without complaint, when the program does. */
+export async function forward(input: AsyncIterable<Buffer>, handle: RunHandle): Promise<void> {
+  try {
+    for await (const bytes of input) await handle.write(bytes);
+    await handle.eof();
+  } catch (error) {
+    if (!(error instanceof CodeRunnerError) || (error.code !== 'run_ended' && error.code !== 'stdin_closed'))
+      throw error;
+  }
+}
+
+/** The size of the terminal around us, or the usual one where there is none. */
+export function terminalSize(): TtySize {
+  const terminal = [process.stdout, process.stderr].find((stream) => stream.isTTY);
+  if (!terminal) return USUAL_SIZE;
+  const within = (value: number, usual: number) => Math.min(value || usual, MOST_ROWS_AND_COLUMNS);
+  return { rows: within(terminal.rows, USUAL_SIZE.rows), cols: within(terminal.columns, USUAL_SIZE.cols) };
+}
+
+/** Hands every key to the program, Ctrl-C too. Disposing of it, and whatever ends this process, gives the terminal back as it was. */
+export function rawTerminal(handle: RunHandle): Disposable {
+  const { stdin } = process;
+  const restore = () => {
+    stdin.setRawMode(false);
+  };
+  const resize = () => handle.resize(terminalSize());
+  if (stdin.isTTY) {
+    process.on('exit', restore);
+    stdin.setRawMode(true);
+  }
+  // Node asks the terminal for its size only for this signal, and only where stdout is one.
+  process.stdout.on('resize', resize);
+  return {
+    [Symbol.dispose]() {
+      process.stdout.off('resize', resize);
+      if (!stdin.isTTY) return;
+      process.off('exit', restore);
+      restore();
+    },
+  };
+}
+
+function hasStdin(): boolean {
+  try {
+    fstatSync(0);
+    return true;
+  } catch {
+    return false; // closed by whoever started us
+  }
+}
