@@ -2,7 +2,8 @@
  * The daemon's end of the conversation with one agent. It knows frames and what they say, not what a run is.
  * What comes from the other side is not trusted: whatever does not fit ends the conversation.
  */
-import Type, { type Static } from 'typebox';
+import type { Static } from 'typebox';
+import * as Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import type { Attachment } from '../engine/attachment.ts';
 import { CHANNEL, type Channel, STDIN_WINDOW_BYTES, type TtySize } from '../protocol/index.ts';

@@ -76,7 +76,9 @@ export class Engine implements AsyncDisposable {
   async createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<EngineContainer> {
     signal.throwIfAborted();
     try {
-      const container = await this.docker.createContainer(createOptions(spec, this.#seccomp));
+      // Said apart, or dockerode would send all of it a second time in the address.
+      const said = { _query: {}, _body: createOptions(spec, this.#seccomp) };
+      const container = await this.docker.createContainer(said as Docker.ContainerCreateOptions);
       try {
         const attachment = await attach(container);
         await container.start();

@@ -9,7 +9,7 @@ import Fastify, {
   LogController,
 } from 'fastify';
 import type { Logger } from 'pino';
-import Type from 'typebox';
+import * as Type from 'typebox';
 import { CodeRunnerError, ErrorSchema, Readiness, SUBPROTOCOL } from '../protocol/index.ts';
 import { addAuth } from './auth.ts';
 import type { buildDocs, DocumentedRoute } from './docs.ts';

@@ -1,6 +1,6 @@
 /** The HTTP side of the protocol: things as JSON. docs/protocol.md, section 2, and the OpenAPI document made from here. */
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
-import Type from 'typebox';
+import * as Type from 'typebox';
 import type { Config } from '../config.ts';
 import type { Pool } from '../pool/pool.ts';
 import {

@@ -2,7 +2,8 @@
  * JSON messages on the WebSocket (`GET /v1/stream`, subprotocol `coderunner.v1`); output and stdin bytes go in binary
  * frames (`frames.ts`). The client numbers its subscriptions itself (`handle`), so it never waits to know which is which.
  */
-import Type, { type Static } from 'typebox';
+import type { Static } from 'typebox';
+import * as Type from 'typebox';
 import type { ErrorBody } from './errors.ts';
 import { type Run, RunRequest, TtySize } from './resources.ts';
 

@@ -1,5 +1,6 @@
 /** What travels over HTTP, as schemas: static types, validation and the OpenAPI document come from here. */
-import Type, { type Static } from 'typebox';
+import type { Static } from 'typebox';
+import * as Type from 'typebox';
 import { END_STATES, LIVE_STATES } from './states.ts';
 
 const closed = { additionalProperties: false } as const;

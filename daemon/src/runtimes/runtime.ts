@@ -1,7 +1,8 @@
 /** Languages: one folder each, with a `runtime.json` that says all there is to know. Adding one needs no change here. */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import Type, { type Static } from 'typebox';
+import type { Static } from 'typebox';
+import * as Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { BUNDLED_RUNTIMES } from '../config.ts';
 import { type Limits, parseBytes, parseDuration } from '../protocol/index.ts';
