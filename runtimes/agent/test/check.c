@@ -40,25 +40,29 @@ bool failure_is(const struct failure *failure, const char *code)
     return false;
 }
 
-const char *test_folder(void)
-{
-    const char *parent = getenv("TMPDIR");
-    snprintf(folder, sizeof folder, "%s/coderunner-agent-test-XXXXXX", parent ? parent : "/tmp");
-    MUST(mkdtemp(folder) != NULL);
-    return folder;
-}
-
+/* From within its folder: a test may have made a path that is too long for one call. */
 static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *where)
 {
-    (void)status, (void)flag, (void)where;
-    return remove(path);
+    (void)status;
+    return unlinkat(AT_FDCWD, where->level > 0 ? path + where->base : path, flag == FTW_DP ? AT_REMOVEDIR : 0);
 }
 
 static void remove_folder(void)
 {
-    if (folder[0] != '\0' && nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+    if (folder[0] != '\0' && nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_CHDIR) != 0) {
         perror(folder);
+        exit(EXIT_FAILURE);
+    }
     folder[0] = '\0';
+}
+
+const char *test_folder(void)
+{
+    remove_folder();
+    const char *parent = getenv("TMPDIR");
+    snprintf(folder, sizeof folder, "%s/coderunner-agent-test-XXXXXX", parent ? parent : "/tmp");
+    MUST(mkdtemp(folder) != NULL);
+    return folder;
 }
 
 static bool passes(const struct test *test)

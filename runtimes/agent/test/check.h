@@ -48,7 +48,7 @@ noreturn void test_fail(const char *file, int line, const char *format, ...) __a
 /* Whether the failure has that code and says why in a sentence. */
 bool failure_is(const struct failure *failure, const char *code);
 
-/* A new folder for the running test, removed with all that is in it when the test ends, however it does. */
+/* A new folder for the running test, removed with all that is in it when the test ends, however it does, or asks for another. */
 const char *test_folder(void);
 
 #endif
