@@ -1,14 +1,13 @@
 #include "check.h"
 
+#include <dirent.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static struct test *tests;
@@ -40,19 +39,33 @@ bool failure_is(const struct failure *failure, const char *code)
     return false;
 }
 
-/* From within its folder: a test may have made a path that is too long for one call. */
-static int remove_one(const char *path, const struct stat *status, int flag, struct FTW *where)
+static void must(bool done)
 {
-    (void)status;
-    return unlinkat(AT_FDCWD, where->level > 0 ? path + where->base : path, flag == FTW_DP ? AT_REMOVEDIR : 0);
+    if (!done) {
+        perror(folder);
+        exit(EXIT_FAILURE);
+    }
+}
+
+/* Component by component: a test may have made a path that is too long for one call. */
+static void remove_below(int parent, const char *name)
+{
+    if (unlinkat(parent, name, 0) == 0)
+        return;
+    int opened = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    DIR *entries = fdopendir(opened);
+    must(entries != NULL);
+    for (const struct dirent *entry; (entry = readdir(entries)) != NULL;)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            remove_below(opened, entry->d_name);
+    closedir(entries);
+    must(unlinkat(parent, name, AT_REMOVEDIR) == 0);
 }
 
 static void remove_folder(void)
 {
-    if (folder[0] != '\0' && nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_CHDIR) != 0) {
-        perror(folder);
-        exit(EXIT_FAILURE);
-    }
+    if (folder[0] != '\0')
+        remove_below(AT_FDCWD, folder);
     folder[0] = '\0';
 }
 
