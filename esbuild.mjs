@@ -42,20 +42,36 @@ const daemon = {
 import { createRequire as __createRequire } from 'node:module';
 const require = __createRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`,
   },
-  // Native speed-ups of ssh2, which does without them.
-  external: ['cpu-features', '*.node'],
+  external: ['./ssh.cjs'],
   plugins: [
     // dockerode's BuildKit sessions bring gRPC and protobuf: a megabyte that we never call.
     replace('dockerode/lib/session.js', /^[\s\S]*$/, 'module.exports = undefined;'),
     replace('dockerode/lib/buildkit.js', /^[\s\S]*$/, 'module.exports = {};'),
-    // Only an engine behind ssh:// needs ssh2; loading it costs every start.
-    replace('docker-modem/lib/modem.js', "ssh = require('./ssh')", "ssh = (options) => require('./ssh')(options)"),
+    // Only an engine behind ssh:// needs ssh2; it has a file of its own.
+    replace('docker-modem/lib/modem.js', "ssh = require('./ssh')", "ssh = (options) => require('./ssh.cjs')(options)"),
+    // Fastify's own validators and serializers, which the daemon replaces.
+    replace('@fastify/ajv-compiler/index.js', /^[\s\S]*$/, 'module.exports = () => undefined;'),
+    replace('@fastify/fast-json-stringify-compiler/index.js', /^[\s\S]*$/, 'module.exports = () => undefined;'),
     // The page of the API reads its files from its own package; here they are beside the bundle.
     replace('@fastify/swagger-ui/lib/routes.js', "__dirname, '..', 'static'", "__dirname, 'static'"),
     after(() => cp(join(SWAGGER_UI, 'static'), join(ROOT, 'daemon/dist/static'), { recursive: true })),
     after(() => chmod(join(ROOT, 'daemon/dist/coderunner.mjs'), 0o755)),
     after(removeStaleChunks),
   ],
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const ssh = {
+  ...common,
+  entryPoints: { ssh: 'node_modules/docker-modem/lib/ssh.js' },
+  outdir: 'daemon/dist',
+  outExtension: { '.js': '.cjs' },
+  platform: 'node',
+  target: 'node24',
+  format: 'cjs',
+  minify: true,
+  // Native speed-ups of ssh2, which does without them.
+  external: ['cpu-features', '*.node'],
 };
 
 /** @type {import('esbuild').BuildOptions} */
@@ -133,7 +149,9 @@ const announce = {
   },
 };
 
-const programs = [daemon, extension, webview];
+// The parts that a program is split into are named after what is in them: those of another build would stay.
+await rm(join(ROOT, 'daemon/dist'), { recursive: true, force: true });
+const programs = [daemon, ssh, extension, webview];
 if (process.argv.includes('--watch')) {
   for (const program of programs) {
     const context = await esbuild.context({ ...program, plugins: [...(program.plugins ?? []), announce] });
