@@ -32,6 +32,8 @@ export interface ListedContainer {
 
 const PING_WITHIN_MS = 5_000;
 const EVENT_WITHIN_MS = 500;
+/** A busy engine takes seconds to create a container; one that takes longer than this hangs. */
+const CALL_WITHIN_MS = 60_000;
 const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH']);
 
 export class Engine implements AsyncDisposable {
@@ -41,6 +43,8 @@ export class Engine implements AsyncDisposable {
   readonly docker: Docker;
   readonly #seccomp: string;
   readonly #outOfMemory: OutOfMemoryEvents;
+  /** Ends what is asked of an engine that was given up. */
+  readonly #givenUp = new AbortController();
 
   private constructor(docker: Docker, name: string, seccomp: string, outOfMemory: OutOfMemoryEvents) {
     this.docker = docker;
@@ -65,8 +69,15 @@ export class Engine implements AsyncDisposable {
     );
   }
 
+  /** Throws unless it answers, and is the same that was connected to: one that was restarted meanwhile has forgotten us. */
   async ping(): Promise<void> {
+    if (this.#outOfMemory.over) throw new Error('it ended the connection');
     await ping(this.docker, PING_WITHIN_MS);
+  }
+
+  /** Resolves when the engine has ended the connection: it stopped, or was restarted. */
+  get gone(): Promise<void> {
+    return this.#outOfMemory.ended;
   }
 
   /**
@@ -77,16 +88,17 @@ export class Engine implements AsyncDisposable {
     signal.throwIfAborted();
     try {
       // Said apart, or dockerode would send all of it a second time in the address.
-      const said = { _query: {}, _body: createOptions(spec, this.#seccomp) };
-      const container = await this.docker.createContainer(said as Docker.ContainerCreateOptions);
+      const said = { _query: {}, _body: createOptions(spec, this.#seccomp) } as Docker.ContainerCreateOptions;
+      const container = await this.#call((abortSignal) => this.docker.createContainer({ ...said, abortSignal }));
+      const { id } = container;
       try {
-        const attachment = await attach(container);
-        await container.start();
+        const attachment = await this.#call((abortSignal) => attach(container, abortSignal));
+        await this.#call((abortSignal) => container.start({ abortSignal }));
         signal.throwIfAborted();
-        const { id } = container;
         return { id, attachment, ranOutOfMemory: () => this.#outOfMemory.heardOf(id), remove: () => this.remove(id) };
       } catch (error) {
-        await this.remove(container.id);
+        // Where that fails as well, the engine has gone: what it holds of ours is removed when it is back.
+        await this.remove(id).catch(() => {});
         throw error;
       }
     } catch (error) {
@@ -101,18 +113,49 @@ export class Engine implements AsyncDisposable {
     return found.map(({ Id, Labels }) => ({ id: Id, labels: Labels }));
   }
 
-  /** Ends and removes a container; one that is gone, or on its way, is fine. */
+  /** Ends and removes a container, and resolves when it is gone; one that is gone already is fine. @throws CodeRunnerError engine_unavailable, engine_error */
   async remove(id: string): Promise<void> {
+    const container = this.docker.getContainer(id);
     try {
-      await this.docker.getContainer(id).remove({ force: true, v: true });
+      await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal })).catch((error) => {
+        // It ended by itself, and the engine is removing it.
+        if (error.statusCode !== 409) throw error;
+        return this.#call((abortSignal) => container.wait({ condition: 'removed', abortSignal }));
+      });
     } catch (error) {
-      const { statusCode } = error as { statusCode?: number };
-      if (statusCode !== 404 && statusCode !== 409) throw explain(error, id);
+      if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, id);
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#outOfMemory.close();
+    this.#givenUp.abort(new CodeRunnerError('engine_unavailable', 'The container engine went away.'));
+  }
+
+  /** Asks the engine something, but not forever: an engine that hangs must not hold up a run, or the end of the daemon. */
+  async #call<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const givenUp = this.#givenUp.signal;
+    givenUp.throwIfAborted();
+    // Not the signals themselves: an attached stream outlives the call that opened it, and would be ended by them.
+    const limit = new AbortController();
+    const giveUp = () => limit.abort(givenUp.reason);
+    const overdue = () =>
+      limit.abort(
+        new CodeRunnerError(
+          'engine_unavailable',
+          `The container engine did not answer within ${CALL_WITHIN_MS / 1_000} s.`,
+        ),
+      );
+    const timer = setTimeout(overdue, CALL_WITHIN_MS);
+    givenUp.addEventListener('abort', giveUp);
+    try {
+      return await ask(limit.signal);
+    } catch (error) {
+      throw limit.signal.aborted ? limit.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+      givenUp.removeEventListener('abort', giveUp);
+    }
   }
 }
 
@@ -125,13 +168,16 @@ class OutOfMemoryEvents {
   readonly #heard = new EventEmitter();
   /** The latest ones; each run asks at once when it asks at all. */
   readonly #latest = new Set<string>();
+  /** Resolves when the engine has ended the subscription. */
+  readonly ended: Promise<void>;
 
   private constructor(stream: Readable) {
     this.#stream = stream;
     this.#heard.setMaxListeners(0);
-    stream.on('error', () => {}); // the engine went away; its link notices
+    stream.on('error', () => {}); // 'close' follows, and tells
+    this.ended = new Promise((resolve) => stream.once('close', resolve));
     createInterface({ input: stream }).on('line', (line) => {
-      const { id } = JSON.parse(line) as { id?: string };
+      const id = containerOf(line);
       if (id === undefined) return;
       this.#latest.add(id);
       for (const oldest of this.#latest) if (this.#latest.size > 1_000) this.#latest.delete(oldest);
@@ -153,13 +199,26 @@ class OutOfMemoryEvents {
     );
   }
 
+  get over(): boolean {
+    return this.#stream.closed;
+  }
+
   close(): void {
     this.#stream.destroy();
   }
 }
 
-async function attach(container: Docker.Container): Promise<Attachment> {
-  const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+/** The container an event is about. The last line of an engine that stops may be cut off, and says nothing. */
+function containerOf(line: string): string | undefined {
+  try {
+    return (JSON.parse(line) as { id?: string }).id;
+  } catch {
+    return undefined;
+  }
+}
+
+async function attach(container: Docker.Container, abortSignal: AbortSignal): Promise<Attachment> {
+  const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true, abortSignal };
   return new Attachment((await container.attach(options)) as unknown as Socket);
 }
 

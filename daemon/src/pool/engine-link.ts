@@ -89,6 +89,7 @@ export class EngineLink extends EventEmitter<EngineEvents> {
         return;
       }
       this.#engine = await Engine.connect(this.#config, this.#stop.signal);
+      void this.#engine.gone.then(() => this.suspect());
       this.emit('up', this.#engine);
       this.emit('alive');
     } catch (error) {

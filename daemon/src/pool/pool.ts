@@ -86,6 +86,9 @@ export class Pool {
   readonly #stop = new AbortController();
   /** Every container that is not given up: waiting or leased. */
   readonly #live = new Set<string>();
+  /** Nothing is created while left-overs are looked for, or a new container would be taken for one. */
+  #sweeping = true;
+  #sweptFor: Engine | undefined;
   /** Removals under way, so that stopping can wait for them. */
   readonly #removals = new Set<Promise<void>>();
 
@@ -167,11 +170,13 @@ export class Pool {
     }
   }
 
-  /** Closes, and resolves when every container that is not leased is gone. */
+  /** Closes, and resolves when every container of ours is gone; to be called when all leases have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.#creation.onIdle();
     await Promise.all(this.#removals);
+    // What could not be removed at its time, because the engine was away or failed then.
+    if (!this.#link.problem) await this.#removeLeftOvers(this.#link.engine);
   }
 
   #shelf(runtime: Runtime, memoryBytes: number): Shelf {
@@ -217,7 +222,7 @@ export class Pool {
 
   /** Starts as many creations as are missing; they wait for their turn, those that a run waits for first. */
   #fill(shelf: Shelf): void {
-    if (this.#stop.signal.aborted || this.#link.problem) return;
+    if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       shelf.creating++;
       const priority = shelf.waiters.length >= shelf.creating ? 1 : 0;
@@ -243,12 +248,15 @@ export class Pool {
     this.#live.add(sandbox.id);
     const waiter = shelf.waiters.shift();
     if (waiter) return waiter.resolve(sandbox);
+    // Whoever it was made for has given up.
+    if (shelf.idle.length >= shelf.target) return this.#remove(sandbox);
     shelf.idle.push(sandbox);
     void sandbox.agent.closed.then(() => this.#idleDied(shelf, sandbox));
   }
 
   async #creationFailed(shelf: Shelf, error: Error): Promise<void> {
     this.#link.suspect();
+    this.#images.doubt(shelf.runtime);
     const built = this.#link.problem || (await this.#images.state(shelf.runtime).catch(() => 'ready')) === 'ready';
     shelf.problem = built
       ? error instanceof CodeRunnerError
@@ -281,24 +289,25 @@ export class Pool {
   async #giveUp(shelf: Shelf, sandbox: Sandbox): Promise<void> {
     shelf.leased--;
     if (shelf.pause && !shelf.problem) shelf.resume();
-    this.#remove(sandbox);
     this.#fill(shelf);
-    await sandbox.dispose();
+    await this.#remove(sandbox);
   }
 
-  #remove(sandbox: Sandbox): void {
+  /** Never rejects: what cannot be removed now is when the engine is back. */
+  #remove(sandbox: Sandbox): Promise<void> {
     this.#live.delete(sandbox.id);
-    const removal = sandbox
+    const removal: Promise<void> = sandbox
       .dispose()
       .catch((error) => {
         this.#log.warn(
           { container: sandbox.id, err: error },
-          'a sandbox could not be removed; the next start of the daemon will',
+          'a sandbox could not be removed; trying again when the engine is back, and when the daemon stops',
         );
         this.#link.suspect();
       })
       .finally(() => this.#removals.delete(removal));
     this.#removals.add(removal);
+    return removal;
   }
 
   #delayRefill(shelf: Shelf, delayMs: number): void {
@@ -310,25 +319,41 @@ export class Pool {
   }
 
   async #engineUp(engine: Engine): Promise<void> {
-    try {
-      const left = (await engine.listOurs({ instance: this.#instance })).filter(({ id }) => !this.#live.has(id));
-      await Promise.all(left.map(({ id }) => engine.remove(id)));
-      if (left.length > 0) this.#log.info({ containers: left.length }, 'removed what an earlier daemon left');
-    } catch (error) {
-      this.#log.warn({ err: error }, 'left-over containers could not be removed');
-      this.#link.suspect();
-    }
+    if (this.#sweptFor === engine) return;
+    this.#sweptFor = engine;
+    // What was begun on the engine before it went away ends first, or it would be swept away half made.
+    await this.#creation.onIdle();
+    await this.#removeLeftOvers(engine);
+    if (this.#sweptFor !== engine) return; // it went away meanwhile
+    this.#sweeping = false;
     for (const shelf of this.#shelves.values()) {
       shelf.resume();
       this.#fill(shelf);
     }
   }
 
+  /** Never rejects: where it fails, the next time does it. */
+  async #removeLeftOvers(engine: Engine): Promise<void> {
+    try {
+      const left = (await engine.listOurs({ instance: this.#instance })).filter(({ id }) => !this.#live.has(id));
+      await Promise.all(left.map(({ id }) => engine.remove(id)));
+      if (left.length > 0) this.#log.info({ containers: left.length }, 'removed containers that were left over');
+    } catch (error) {
+      this.#log.warn({ err: error }, 'left-over containers could not be removed');
+      this.#link.suspect();
+    }
+  }
+
   #engineDown(problem: CodeRunnerError): void {
     this.#log.error({ err: problem }, 'the container engine is gone');
+    this.#sweeping = true;
+    this.#sweptFor = undefined;
     for (const shelf of this.#shelves.values()) {
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
-      for (const sandbox of shelf.idle.splice(0)) sandbox.agent.close('The container engine is gone.');
+      for (const sandbox of shelf.idle.splice(0)) {
+        this.#live.delete(sandbox.id);
+        sandbox.agent.close('The container engine is gone.');
+      }
     }
   }
 

@@ -127,7 +127,7 @@ describe('where a container engine is looked for', () => {
     });
 
     it('an engine on the network is found', async () => {
-      const { port } = (await listen(pong, { host: '127.0.0.1' })).address() as AddressInfo;
+      const { port } = (await listen(pong, { host: '127.0.0.1', port: 0 })).address() as AddressInfo;
       const { place } = await findEngine(`tcp://127.0.0.1:${port}`);
       assert.equal(place.address, `tcp://127.0.0.1:${port}`);
     });
