@@ -158,7 +158,9 @@ static void take_stdin(const struct frame *frame)
 
 static bool take_files(const struct frame *frame)
 {
-    if (!tar_reader_feed(&agent.archive, frame->payload, frame->length, &workspace_sink, &agent.failure))
+    struct tar_sink sink = workspace_sink;
+    sink.context = &agent.workspace;
+    if (!tar_reader_feed(&agent.archive, frame->payload, frame->length, &sink, &agent.failure))
         return false;
     if (!frame->last)
         return true;

@@ -172,13 +172,6 @@ static void close_output(struct stage *stage, int *fd)
         streams_close_one(fd);
 }
 
-static void refuse_output(struct stage *stage, int *fd)
-{
-    if (stage->exceeded == LIMIT_NONE)
-        stage->exceeded = LIMIT_OUTPUT;
-    close_output(stage, fd);
-}
-
 /* Until the pipe is empty, the outbox full, or the credit used up. */
 static void pass(struct stage *stage, int *fd, enum frame_type type, struct outbox *outbox, uint64_t *credit)
 {
@@ -187,7 +180,7 @@ static void pass(struct stage *stage, int *fd, enum frame_type type, struct outb
         if (room > 0 && *credit == 0)
             return;
         if (room == 0 && is_over(*fd)) {
-            refuse_output(stage, fd);
+            stage->output_left = true;
             return;
         }
         size_t most = room == 0 ? 1 : room < FRAME_MAX_PAYLOAD ? (size_t)room : FRAME_MAX_PAYLOAD; /* a byte, to see the end */
@@ -201,7 +194,7 @@ static void pass(struct stage *stage, int *fd, enum frame_type type, struct outb
             return;
         }
         if (room == 0) { /* it came between the two looks */
-            refuse_output(stage, fd);
+            stage->output_left = true;
             return;
         }
         outbox_commit(outbox, type, false, (size_t)count);
@@ -224,8 +217,8 @@ bool stage_wants_output(const struct stage *stage, const struct outbox *outbox, 
 void stage_signal(struct stage *stage, int number)
 {
     pid_t group = stage->request.tty ? terminal_foreground(&stage->terminal) : stage->pid;
-    if (group > 0)
-        kill(-group, number); /* it may have ended meanwhile */
+    if ((group <= 0 || kill(-group, number) != 0) && stage->pid > 0)
+        kill(stage->pid, number); /* just forked, it does not lead a group yet */
 }
 
 bool stage_reaped(struct stage *stage, pid_t pid, int status, const struct rusage *usage, struct failure *failure)
@@ -249,12 +242,17 @@ void stage_enforce(struct stage *stage, const struct stage_host *host)
     if (stage->pid == 0) {
         if (!stage->all_ended)
             stage->all_ended = processes_kill_all_but(host->warm.pid) == 0;
-        if (stage->all_ended)
-            streams_close_one(&stage->terminal.slave); /* now the master can see the end of output */
+        if (!stage->all_ended)
+            return;
+        streams_close_one(&stage->terminal.slave); /* now the master can see the end of output */
+        if (stage->output_left) { /* nobody is left to be ended by SIGPIPE instead */
+            close_output(stage, &stage->streams.out);
+            close_output(stage, &stage->streams.err);
+        }
         return;
     }
-    if (stage->exceeded != LIMIT_NONE) {
-        end_for(stage, host, stage->exceeded);
+    if (stage->exceeded != LIMIT_NONE || stage->output_left) {
+        end_for(stage, host, stage->exceeded != LIMIT_NONE ? stage->exceeded : LIMIT_OUTPUT);
     } else if (now_ns >= wall_deadline_ns(stage)) {
         end_for(stage, host, LIMIT_WALL);
     } else if (now_ns >= stage->next_cpu_check_ns) {
@@ -286,8 +284,8 @@ static const char *cause_of(const struct stage *stage, const struct stage_host *
     bool signalled = WIFSIGNALED(stage->status), succeeded = WIFEXITED(stage->status) && WEXITSTATUS(stage->status) == 0;
     if (!succeeded && cgroup_oom_kills(&host->cgroup) > stage->oom_kills_base)
         return "oom";
-    if (stage->exceeded != LIMIT_NONE)
-        return limits[stage->exceeded];
+    if (stage->exceeded != LIMIT_NONE || stage->output_left)
+        return limits[stage->exceeded != LIMIT_NONE ? stage->exceeded : LIMIT_OUTPUT];
     /* RLIMIT_CPU stands behind the agent's own count. */
     if (signalled && (WTERMSIG(stage->status) == SIGXCPU || WTERMSIG(stage->status) == SIGKILL) &&
         cpu_ns >= limit_ns(stage->request.limits.cpu_ms))

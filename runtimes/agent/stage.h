@@ -36,6 +36,7 @@ struct stage {
     pid_t pid;      /* the main process; 0 once it has ended */
     bool all_ended; /* everything it left behind too */
     bool warm;
+    bool output_left; /* there was more than its limit */
     struct streams streams; /* our ends; with a terminal `in` and `out` are its master */
     struct terminal terminal;
     enum stage_limit exceeded;
