@@ -16,7 +16,7 @@ static void end_at_whole_character(char *message)
     message[kept] = '\0';
 }
 
-static void set_message(struct failure *failure, const char *code, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void set_message(struct failure *failure, const char *code, const char *format, va_list arguments)
 {
     failure->code = code;
     failure->path_length = 0;
