@@ -1,12 +1,14 @@
 /** Where a daemon is, and how the one of this machine is found. */
 import { readFile } from 'node:fs/promises';
-import { get } from 'node:http';
 import { join } from 'node:path';
 import { PROTOCOL_VERSION } from '../protocol/constants.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { VERSION } from '../version.ts';
 
 const HEALTHY_WITHIN_MS = 2_000;
+
+/** Not imported: the names that an import asks node:http for include its WebSocket, and with that comes all of `fetch`. */
+const { get } = process.getBuiltinModule('node:http');
 
 export interface DaemonAddress {
   /** Such as `http://127.0.0.1:40123`. */
@@ -84,7 +86,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** `fetch` would do, but loading it costs more than a short program takes to run. */
+/** Not by `fetch`: loading that costs more than a short program takes to run. */
 function isHealthy(url: string): Promise<boolean> {
   return new Promise((resolve) => {
     const request = get(new URL('/healthz', url), { timeout: HEALTHY_WITHIN_MS, agent: false }, (response) => {
