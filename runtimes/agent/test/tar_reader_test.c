@@ -1,87 +1,21 @@
 #include "archive.h"
 #include "check.h"
 #include "fingerprint.h"
+#include "listing.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-/* What the reader gave, as text: a line for each entry. Of long content the fingerprint. */
-struct listing {
-    char text[1 << 17];
-    size_t used;
-    bool in_file;
-    uint64_t missing;
-    char start[16];
-    struct fingerprint print;
-};
-
 static struct archive archive;
 static struct tar_reader reader;
-static struct listing listing;
 static struct failure failure;
-
-static void list(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void list(const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int count = vsnprintf(listing.text + listing.used, sizeof listing.text - listing.used, format, arguments);
-    va_end(arguments);
-    CHECK(count >= 0 && (size_t)count < sizeof listing.text - listing.used);
-    listing.used += (size_t)count;
-}
-
-static bool begin(void *context, const struct tar_entry *entry, struct failure *why)
-{
-    (void)context, (void)why;
-    CHECK(!listing.in_file);
-    list("%s %.*s", entry->folder ? "folder" : entry->executable ? "program" : "file", (int)entry->path_length, entry->path);
-    if (entry->folder) {
-        list("\n");
-        return true;
-    }
-    listing.in_file = true;
-    listing.missing = entry->size;
-    listing.print = (struct fingerprint){0};
-    return true;
-}
-
-static bool data(void *context, const uint8_t *bytes, size_t count, struct failure *why)
-{
-    (void)context, (void)why;
-    CHECK(listing.in_file && count > 0 && count <= listing.missing);
-    if (listing.print.bytes < sizeof listing.start) {
-        size_t room = sizeof listing.start - (size_t)listing.print.bytes;
-        memcpy(listing.start + listing.print.bytes, bytes, count < room ? count : room);
-    }
-    fingerprint_add(&listing.print, bytes, count);
-    listing.missing -= count;
-    return true;
-}
-
-static bool end(void *context, struct failure *why)
-{
-    (void)context, (void)why;
-    CHECK(listing.in_file && listing.missing == 0);
-    listing.in_file = false;
-    if (listing.print.bytes <= sizeof listing.start)
-        list(": %.*s\n", (int)listing.print.bytes, listing.start);
-    else
-        list(": %llu bytes %016llx\n", (unsigned long long)listing.print.bytes, (unsigned long long)fingerprint_value(&listing.print));
-    return true;
-}
-
-static const struct tar_sink sink = {.begin = begin, .data = data, .end = end};
 
 static void start_reading(void)
 {
     memset(&reader, 0, sizeof reader);
     memset(&failure, 0, sizeof failure);
-    listing.used = 0;
-    listing.text[0] = '\0';
-    listing.in_file = false;
+    listing_start();
 }
 
 /* Reads what was put together, in slices of that size, to its end. */
@@ -90,7 +24,7 @@ static bool read_in(size_t slice)
     start_reading();
     for (size_t at = 0; at < archive.length; at += slice) {
         size_t left = archive.length - at;
-        if (!tar_reader_feed(&reader, archive.bytes + at, slice < left ? slice : left, &sink, &failure))
+        if (!tar_reader_feed(&reader, archive.bytes + at, slice < left ? slice : left, &listing_sink, &failure))
             return false;
     }
     return tar_reader_finish(&reader, &failure);
@@ -197,10 +131,10 @@ TEST(empty_slices, "a slice without bytes changes nothing")
     fill();
     start_reading();
     for (size_t at = 0; at < archive.length; at++) {
-        CHECK(tar_reader_feed(&reader, NULL, 0, &sink, &failure));
-        CHECK(tar_reader_feed(&reader, archive.bytes + at, 1, &sink, &failure));
+        CHECK(tar_reader_feed(&reader, NULL, 0, &listing_sink, &failure));
+        CHECK(tar_reader_feed(&reader, archive.bytes + at, 1, &listing_sink, &failure));
     }
-    CHECK(tar_reader_feed(&reader, NULL, 0, &sink, &failure) && tar_reader_finish(&reader, &failure));
+    CHECK(tar_reader_feed(&reader, NULL, 0, &listing_sink, &failure) && tar_reader_finish(&reader, &failure));
 }
 
 TEST(other_types, "links, devices, FIFOs and what is unknown are refused by name")
@@ -320,14 +254,14 @@ TEST(large_sizes, "sizes beyond octal are read from GNU's binary form and from p
     uint8_t *header = archive_header(&archive, "a", '0', 0);
     memcpy(header + 124, "\x80\0\0\0\0\0\0\x10\0\0\0\0", 12);
     archive_checksum(header);
-    CHECK(tar_reader_feed(&reader, archive.bytes, archive.length, &sink, &failure));
+    CHECK(tar_reader_feed(&reader, archive.bytes, archive.length, &listing_sink, &failure));
     CHECK(reader.missing == (uint64_t)1 << 36);
 
     start_reading();
     archive.length = 0;
     archive_pax(&archive, "size", "1099511627777");
     archive_header(&archive, "a", '0', 0);
-    CHECK(tar_reader_feed(&reader, archive.bytes, archive.length, &sink, &failure));
+    CHECK(tar_reader_feed(&reader, archive.bytes, archive.length, &listing_sink, &failure));
     CHECK(reader.missing == 1099511627777u && reader.padding == TAR_BLOCK_BYTES - 1);
 }
 
@@ -484,7 +418,11 @@ TEST(refusing_sink, "what the sink refuses ends the reading with the sink's fail
     const struct {
         struct tar_sink sink;
         const char *code;
-    } cases[] = {{{NULL, refuse_begin, data, end}, FAIL_BAD_PATH}, {{NULL, begin, refuse_data, end}, FAIL_WORKSPACE_FULL}, {{NULL, begin, data, refuse_end}, FAIL_INTERNAL}};
+    } cases[] = {
+        {{NULL, refuse_begin, listing_sink.data, listing_sink.end}, FAIL_BAD_PATH},
+        {{NULL, listing_sink.begin, refuse_data, listing_sink.end}, FAIL_WORKSPACE_FULL},
+        {{NULL, listing_sink.begin, listing_sink.data, refuse_end}, FAIL_INTERNAL},
+    };
     archive.length = 0;
     archive_file(&archive, "a", "x");
     archive_end(&archive);
