@@ -18,13 +18,15 @@ import {
 import { expandArgv, type Runtime } from '../runtimes/runtime.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { LiveRun } from './live-run.ts';
-import type { RunSpec } from './spec.ts';
+import { pathProblem, type RunSpec } from './spec.ts';
 import { describeStage, judgeStage, outOfMemory, type Verdict } from './verdict.ts';
 
 /** The last clock is outside the container: an agent that has not ended a stage by then is not asked any more. */
 const OVERTIME_MS = 3_000;
 const COLLECT_WITHIN_MS = 30_000;
 const MOST_PRODUCED_FILES = 1_000;
+/** What a file takes in the archive beside its contents: headers, padding and the longest of names. */
+const ARCHIVE_OVERHEAD_BYTES = 8 * 1024;
 const OPEN_FILES = 1_024;
 /** Where a runtime's out-of-memory message is looked for: the end of what was printed. */
 const TAIL_BYTES = 64 * 1024;
@@ -259,13 +261,21 @@ async function collect({ live, spec, lease, blobs, config }: ExecuteContext): Pr
   const request = { globs: spec.collect, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
   const late = setTimeout(() => agent.close('The produced files did not come in time.'), COLLECT_WITHIN_MS);
   try {
-    // The sum is bounded by maxBytes, so slices need no flow control of their own.
-    const sending = agent.collect(request, (slice) => extract.write(slice)).finally(() => extract.end(null));
+    // The sum is bounded, so slices need no flow control of their own. The agent keeps to it; one that a program took over may not.
+    let room = request.maxBytes + MOST_PRODUCED_FILES * ARCHIVE_OVERHEAD_BYTES;
+    const take = (slice: Buffer) => {
+      room -= slice.length;
+      if (room >= 0) extract.write(slice);
+      else agent.close('The sandbox gave back more than it was asked for.');
+    };
+    const sending = agent.collect(request, take).finally(() => extract.end(null));
     sending.catch(() => {}); // it is awaited below, after what it feeds
     const files: ProducedFile[] = [];
     for await (const entry of extract) {
       const chunks: Buffer[] = [];
       for await (const chunk of entry) chunks.push(chunk as Buffer);
+      // Clients write these files to their disks: only what a run could bring may come back.
+      if (entry.header.type !== 'file' || pathProblem(entry.header.name) !== undefined) continue;
       const bytes = Buffer.concat(chunks);
       const sha256 = createHash('sha256').update(bytes).digest('hex');
       await blobs.put(live.owner, sha256, Readable.from([bytes]));

@@ -151,17 +151,23 @@ export function tooLarge(what: string, size: number, most: number, setting: stri
 }
 
 function checkPath(path: string): void {
-  if (path === '') throw badPath(path, 'is empty');
-  if (CONTROL_CHARACTERS.test(path)) throw badPath(path, 'has a control character (such as a newline) in it');
-  if (path.startsWith('/') || /^[A-Za-z]:[\\/]/.test(path)) throw badPath(path, 'is absolute');
-  if (Buffer.byteLength(path) > MOST_PATH_BYTES) throw badPath(path, `is longer than ${count(MOST_PATH_BYTES)} bytes`);
-  if (!path.isWellFormed()) throw badPath(path, 'is not valid Unicode');
+  const problem = pathProblem(path);
+  if (problem !== undefined) throw badPath(path, problem);
+}
+
+/** Why a file of a run cannot have that path, as the end of a sentence; undefined where it can. */
+export function pathProblem(path: string): string | undefined {
+  if (path === '') return 'is empty';
+  if (CONTROL_CHARACTERS.test(path)) return 'has a control character (such as a newline) in it';
+  if (path.startsWith('/') || /^[A-Za-z]:[\\/]/.test(path)) return 'is absolute';
+  if (Buffer.byteLength(path) > MOST_PATH_BYTES) return `is longer than ${count(MOST_PATH_BYTES)} bytes`;
+  if (!path.isWellFormed()) return 'is not valid Unicode';
   for (const part of path.split('/')) {
-    if (part === '..') throw badPath(path, "goes out of the workspace with '..'");
-    if (part === '' || part === '.') throw badPath(path, 'has an empty part');
-    if (Buffer.byteLength(part) > MOST_COMPONENT_BYTES)
-      throw badPath(path, `has a name of more than ${MOST_COMPONENT_BYTES} bytes`);
+    if (part === '..') return "goes out of the workspace with '..'";
+    if (part === '' || part === '.') return 'has an empty part';
+    if (Buffer.byteLength(part) > MOST_COMPONENT_BYTES) return `has a name of more than ${MOST_COMPONENT_BYTES} bytes`;
   }
+  return undefined;
 }
 
 function badPath(path: string, problem: string): CodeRunnerError {

@@ -13,6 +13,7 @@ import {
 } from '../../src/protocol/index.ts';
 
 export type Output = { type: 'output' } & Frame;
+type Exit = Extract<ServerMessage, { type: 'run.exit' }>;
 export type StreamEvent = ServerMessage | Output;
 
 export class TestStream implements AsyncDisposable {
@@ -60,12 +61,14 @@ export class TestStream implements AsyncDisposable {
     }
   }
 
-  /** Waits until that many bytes of a handle's output have come, or until they hold a text. */
+  /** Waits until that many bytes of a handle's output have come, or until they hold a text. Throws where the run ends before. */
   async printed(handle: number, what: number | string): Promise<void> {
-    await this.until((event): event is Output => {
+    const reached = await this.until((event): event is Output | Exit => {
+      if (event.type === 'run.exit') return event.handle === handle;
       if (event.type !== 'output' || event.handle !== handle) return false;
       return typeof what === 'number' ? event.seq + event.data.length >= what : this.text(handle).includes(what);
     });
+    if (reached.type === 'run.exit') throw new Error(`The run ended before: ${JSON.stringify(reached.run)}`);
   }
 
   async state(handle: number, state: Run['state']): Promise<Run> {
@@ -77,7 +80,6 @@ export class TestStream implements AsyncDisposable {
   }
 
   async exit(handle: number): Promise<Run> {
-    type Exit = Extract<ServerMessage, { type: 'run.exit' }>;
     return (await this.until((event): event is Exit => event.type === 'run.exit' && event.handle === handle)).run;
   }
 

@@ -1,0 +1,85 @@
+/** A Docker of the test's own, beside the machine's: with no image in it, and free to be stopped. Needs root on Linux. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Readable } from 'node:stream';
+import type Docker from 'dockerode';
+import { findEngine } from '../../src/engine/discovery.ts';
+
+const DOCKERD = ['/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'].find((path) => existsSync(path));
+
+export class OwnEngine implements AsyncDisposable {
+  /** Whether this machine can run one. */
+  static readonly isPossible = DOCKERD !== undefined && process.platform === 'linux' && process.getuid?.() === 0;
+  /** As the setting `engine` takes it. */
+  readonly address: string;
+  readonly #folder: string;
+  #process: ChildProcess | undefined;
+
+  private constructor(folder: string) {
+    this.#folder = folder;
+    this.address = `unix://${join(folder, 'docker.sock')}`;
+  }
+
+  static async start(): Promise<OwnEngine> {
+    const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'coderunner-docker-')));
+    await engine.restart();
+    return engine;
+  }
+
+  async client(): Promise<Docker> {
+    return (await findEngine(this.address)).docker;
+  }
+
+  /** Copies an image of the machine's engine into this one. */
+  async load(image: string): Promise<void> {
+    const { docker } = await findEngine('');
+    const own = await this.client();
+    const progress = (await own.loadImage(await docker.getImage(image).get())) as Readable;
+    for await (const line of createInterface({ input: progress })) {
+      if (line.includes('"error"')) throw new Error(line);
+    }
+  }
+
+  /** Starts it, and resolves when it answers. */
+  async restart(): Promise<void> {
+    const at = (name: string) => join(this.#folder, name);
+    const process = spawn(
+      DOCKERD as string,
+      [
+        ...['--host', this.address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
+        ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1'],
+      ],
+      { stdio: ['ignore', 'ignore', 'pipe'] },
+    );
+    this.#process = process;
+    const log: string[] = [];
+    const answers = new Promise<void>((resolve, reject) => {
+      process.once('exit', () => reject(new Error(`dockerd ended:\n${log.join('\n')}`)));
+      createInterface({ input: process.stderr }).on('line', (line) => {
+        log.push(line);
+        if (line.includes('API listen on')) resolve();
+      });
+    });
+    await answers;
+  }
+
+  /** Stops it as a system does; its containers end. */
+  async stop(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (!process) return;
+    const exited = once(process, 'exit');
+    process.kill('SIGTERM');
+    await exited;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+    await rm(this.#folder, { recursive: true, force: true });
+  }
+}
