@@ -34,7 +34,7 @@ export interface BuildProgress {
 export interface BuildOptions {
   onProgress(progress: BuildProgress): void;
   signal: AbortSignal;
-  /** Builds also what is there already. */
+  /** Builds also what is there already, and takes no step from the engine's cache. */
   force?: boolean;
 }
 
@@ -122,34 +122,31 @@ export class Images {
     dockerfile: string,
     buildargs: Record<string, string>,
     files: ContextFile[],
-    { onProgress, signal }: BuildOptions,
+    { onProgress, signal, force = false }: BuildOptions,
   ): Promise<void> {
     signal.throwIfAborted();
     const last: string[] = [];
-    const context = pack(files);
-    const stream = (await this.#engine().docker.buildImage(context, {
-      t: this.tag({ id: image }),
-      dockerfile,
-      buildargs,
-      labels: { [IMAGE_LABEL]: image },
-      forcerm: true,
-      abortSignal: signal,
-    } as object)) as unknown as Readable;
     const progress: BuildProgress = { image, text: '' };
-    await this.#follow(stream, signal, (text) => {
-      const step = /^Step (\d+)\/(\d+) : (.*)$/.exec(text);
-      if (step) Object.assign(progress, { step: Number(step[1]), steps: Number(step[2]) });
-      last.push(text);
-      if (last.length > LAST_LINES) last.shift();
-      onProgress({ ...progress, text });
-    }).catch((error) => {
-      if (signal.aborted) throw signal.reason;
-      throw new CodeRunnerError(
-        'build_failed',
-        `The image of ${image} could not be built: ${(error as Error).message}`,
-        { details: last, cause: error },
-      );
-    });
+    try {
+      const stream = (await this.#engine().docker.buildImage(pack(files), {
+        t: this.tag({ id: image }),
+        dockerfile,
+        buildargs,
+        labels: { [IMAGE_LABEL]: image },
+        forcerm: true,
+        nocache: force,
+        abortSignal: signal,
+      } as object)) as unknown as Readable;
+      await this.#follow(stream, signal, (text) => {
+        const step = /^Step (\d+)\/(\d+) : /.exec(text);
+        if (step) Object.assign(progress, { step: Number(step[1]), steps: Number(step[2]) });
+        last.push(text);
+        if (last.length > LAST_LINES) last.shift();
+        onProgress({ ...progress, text });
+      });
+    } catch (error) {
+      throw signal.aborted ? signal.reason : buildFailure(image, error as Error, last);
+    }
     this.#ready.add(this.tag({ id: image }));
   }
 
@@ -190,6 +187,8 @@ export class Images {
       await once(child, 'spawn');
       const archive = new PassThrough();
       child.stdout.pipe(archive, { end: false });
+      // It tidies up before it ends, and would wait for a reader of what it has left to say.
+      either.addEventListener('abort', () => child.stdout.destroy());
       const [repo, tag] = OWN_DEBIAN.split(':') as [string, string];
       const request = this.#engine().docker.importImage(archive, { repo, tag, abortSignal: either } as object);
       await Promise.all([
@@ -204,7 +203,7 @@ export class Images {
       if (signal.aborted) throw signal.reason;
       throw new CodeRunnerError(
         'base_image_unavailable',
-        `The base image ${this.#config.baseImage} could neither be pulled (${pullError.message}) nor built here (${(error as Error).message}).`,
+        `The base image ${this.#config.baseImage} could neither be pulled (${pullError.message.trim()}) nor built here (${(error as Error).message}).`,
         { cause: error },
       );
     }
@@ -256,24 +255,65 @@ export class Images {
   }
 }
 
-async function baseFiles(): Promise<ContextFile[]> {
-  const files = [...(await filesBelow(BUNDLED_RUNTIMES, 'base')), ...(await filesBelow(BUNDLED_RUNTIMES, 'agent'))];
-  return files.filter(({ path }) => !/^agent\/(test|fuzz|README)/.test(path));
+/** What went wrong, and the way out where the cause is known. The engine tells causes only by what the programs of a build print. */
+function buildFailure(image: string, error: Error, last: string[]): CodeRunnerError {
+  const { code } = error as NodeJS.ErrnoException;
+  if (code !== undefined) {
+    const message = `The container engine went away while the image of ${image} was built (${code}).`;
+    return new CodeRunnerError('engine_unavailable', message, { cause: error });
+  }
+  const printed = [...last, error.message].join('\n');
+  const known = KNOWN_CAUSES.find(({ signs }) => signs.test(printed));
+  const why = known?.sentence ?? error.message.trim();
+  return new CodeRunnerError(known?.code ?? 'build_failed', `The image of ${image} could not be built: ${why}`, {
+    details: last,
+    cause: error,
+    ...(known ? { hint: known.hint } : {}),
+  });
 }
 
-/** What an image is built from. Examples and tests are not in it, so changing them builds nothing. */
+const KNOWN_CAUSES = [
+  {
+    signs: /no space left on device/i,
+    code: 'disk_full',
+    sentence: 'the disk of the container engine is full.',
+    hint: 'Free some space there: `docker system df` shows what takes it, `docker system prune` removes what is not used.',
+  },
+  {
+    signs: /self.signed.certificate|unable to (get|verify).{0,40}certificate|certificate verif/i,
+    code: 'build_failed',
+    sentence: 'a download was refused because of its certificate.',
+    hint: 'The network inspects TLS with an authority of its own: name the file with its certificate in CODERUNNER_CA_FILE.',
+  },
+  {
+    signs:
+      /temporary failure|could not resolve|unable to connect|ENOTFOUND|EAI_AGAIN|ETIMEDOUT|ECONNREFUSED|network is unreachable/i,
+    code: 'build_failed',
+    sentence: 'something that it needs could not be downloaded.',
+    hint: 'See to it that containers of the engine reach the network, then try again; the last lines are in `details`.',
+  },
+] as const;
+
+async function baseFiles(): Promise<ContextFile[]> {
+  const files = await Promise.all(['base', 'agent'].map((folder) => filesBelow(BUNDLED_RUNTIMES, folder)));
+  return files.flat();
+}
+
 async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
   const files = await filesBelow(join(runtime.folder, '..'), runtime.id);
-  return files.filter(({ path }) => !/^[^/]+\/(examples|test|runtime\.json$)/.test(path));
+  return files.filter(({ path }) => path !== `${runtime.id}/runtime.json`);
 }
 
-/** Files below a folder, sorted, with paths from `root` on. What a build leaves behind is not part of the sources. */
+/** Neither examples, tests nor what a build leaves behind go into an image, so changing them builds nothing. */
+const NOT_IN_IMAGES = /^[^/]+\/((examples|test|fuzz)\/|README)|\/(build|node_modules|__pycache__)\//;
+
+/** The files below a folder that images are built from, sorted, with paths from `root` on. */
 async function filesBelow(root: string, folder: string): Promise<ContextFile[]> {
   const entries = await readdir(join(root, folder), { recursive: true, withFileTypes: true });
   const paths = entries
     .filter((entry) => entry.isFile())
     .map((entry) => relative(root, join(entry.parentPath, entry.name)).split(sep).join('/'))
-    .filter((path) => !/\/(build|node_modules|corpus)\//.test(path))
+    .filter((path) => !NOT_IN_IMAGES.test(path))
     .sort();
   return Promise.all(
     paths.map(async (path) => {
