@@ -1,6 +1,9 @@
 /** Shows how the build of images goes on: one line that changes at a terminal, a line a step elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
 
+/** How the engine's own text names a step; the line does so already. */
+const STEP = /^Step \d+\/\d+ : /;
+
 interface Step {
   image: string;
   step?: number;
@@ -15,10 +18,10 @@ export class Progress implements Disposable {
   show({ image, step, steps, text }: Step): void {
     const what = image === 'base' ? 'base image' : `image of ${image}`;
     const where = steps === undefined ? '' : ` ${step}/${steps}`;
-    const line = `${what}${where}: ${stripVTControlCharacters(text).trim()}`;
+    const line = `${what}${where}: ${stripVTControlCharacters(text).replace(STEP, '').trim()}`;
     if (this.#live) {
       process.stderr.write(`\r\x1b[K${line.slice(0, process.stderr.columns - 1)}`);
-    } else if (steps === undefined || text.startsWith('Step ')) {
+    } else if (steps === undefined || STEP.test(text)) {
       // What the steps themselves print is for the error, should there be one.
       if (line !== this.#shown) process.stderr.write(`${line}\n`);
     }

@@ -28,10 +28,15 @@ async function main(): Promise<number> {
   } catch (error) {
     if (stop.signal.aborted) return 130;
     if (error instanceof Refusal) say(error.message);
+    else if (error instanceof CodeRunnerError && error.code === 'build_failed') say(explainBuild(error));
     else if (error instanceof CodeRunnerError) say(`${error.message}\n${error.hint}`);
     else throw error;
     return 1;
   }
+}
+
+function explainBuild({ details, message }: CodeRunnerError): string {
+  return `${(details as string[]).join('\n')}\n${message}\nThe build’s last lines are above. Starting again goes on from here.`;
 }
 
 /** Builds the three programs unless their sources are as they were when they were last built. */
