@@ -20,7 +20,7 @@ export class Progress implements Disposable {
     const where = steps === undefined ? '' : ` ${step}/${steps}`;
     const line = `${what}${where}: ${stripVTControlCharacters(text).replace(STEP, '').trim()}`;
     if (this.#live) {
-      process.stderr.write(`\r\x1b[K${line.slice(0, process.stderr.columns - 1)}`);
+      process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}`);
     } else if (steps === undefined || STEP.test(text)) {
       // What the steps themselves print is for the error, should there be one.
       if (line !== this.#shown) process.stderr.write(`${line}\n`);
