@@ -170,10 +170,6 @@ fish:  coderunner completion fish > ~/.config/fish/completions/coderunner.fish`,
     .option('--json', 'as JSON', false)
     .action(does(async (options) => (await import('./daemon.ts')).version(options)));
 
-  program.action(() => {
-    program.outputHelp({ error: true });
-    done(OWN_FAILURE);
-  });
   return program;
 }
 

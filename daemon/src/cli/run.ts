@@ -3,7 +3,7 @@ import { constants } from 'node:os';
 import type { Client, StartRequest } from '../client/client.ts';
 import type { RunObserver } from '../client/run-feed.ts';
 import type { RunHandle } from '../client/run-handle.ts';
-import { CodeRunnerError } from '../protocol/errors.ts';
+import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type { Run } from '../protocol/resources.ts';
 import { formatBytes, formatDuration } from '../protocol/units.ts';
 import { connect } from './connect.ts';
@@ -259,7 +259,7 @@ class PlainView implements RunObserver {
   }
 
   async end(run: Run, { quiet, verbose }: RunOptions): Promise<void> {
-    if (run.error) await sayError(CodeRunnerError.from(run.error as Parameters<typeof CodeRunnerError.from>[0]));
+    if (run.error) await sayError(CodeRunnerError.from(run.error as Partial<ErrorBody>));
     else if (run.message !== null && !quiet) await this.note(run.message);
     if (verbose) await this.note(summary(run));
   }

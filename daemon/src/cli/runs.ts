@@ -1,11 +1,11 @@
 /** `coderunner ps`, `logs` and `kill`: runs of now and of the past. */
 import type { RunObserver } from '../client/run-feed.ts';
-import { CodeRunnerError } from '../protocol/errors.ts';
+import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type { Run } from '../protocol/resources.ts';
 import { isEnd, LIVE_STATES } from '../protocol/states.ts';
 import { formatBytes, formatDuration } from '../protocol/units.ts';
 import { connect } from './connect.ts';
-import { accentOut, print, printJson, say, stderr, stdout, table } from './output.ts';
+import { accentOut, print, printJson, say, sayError, stderr, stdout, table } from './output.ts';
 
 /** @param options.all also those that have ended, the latest `limit` of them */
 export async function ps(options: { all: boolean; limit: number; json: boolean }): Promise<number> {
@@ -35,13 +35,14 @@ export async function logs(id: string, options: { follow: boolean }): Promise<nu
   if (options.follow) {
     const observer: RunObserver = { onOutput: ({ channel, data }) => write(channel, data), onGap: tellGap };
     using handle = await connected.client.follow(id, observer);
-    await handle.done;
+    await tellEnd(await handle.done);
     return 0;
   }
   for (let from = 0; ; ) {
     const page = await api.output(id, from);
     if (page.gap) await tellGap(page.gap.from, page.gap.to);
     for (const { channel, data, encoding } of page.chunks) await write(channel, Buffer.from(data, encoding));
+    if (page.done) await tellEnd(await api.run(id));
     if (page.done || page.chunks.length === 0) return 0;
     from = page.next;
   }
@@ -59,6 +60,12 @@ export async function kill(ids: readonly string[]): Promise<number> {
     await print(id);
   }
   return 0;
+}
+
+/** What the output alone does not say. */
+async function tellEnd({ error, message }: Run): Promise<void> {
+  if (error) await sayError(CodeRunnerError.from(error as Partial<ErrorBody>));
+  else if (message !== null) await say(`coderunner: ${message}`);
 }
 
 function stateOf({ state, exitCode }: Run): string {

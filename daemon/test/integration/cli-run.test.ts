@@ -380,7 +380,7 @@ raise SystemExit(5)`);
       ['a runtime that is not there', ['--runtime', 'cobol', 'main.py'], /unknown_runtime: .*"cobol".*python/],
       ['an ending that nobody knows', ['notes.txt'], /unknown_runtime: .*"notes\.txt"/],
       ['no file', [], /missing required argument 'file'\n.*--help/],
-      ['an option that is not there', ['--colour', 'main.py'], /unknown option '--colour'[^]*--help/],
+      ['an option that is not there', ['--colour', 'main.py'], /unknown option '--colour'.*--help/s],
       ['a time without a unit', ['--timeout', '30', 'main.py'], /--timeout.*30s/],
       ['a size that is none', ['--memory', 'lots', 'main.py'], /--memory.*64MiB/],
       ['a limit that is too high', ['--memory', '900GiB', 'main.py'], /bad_limit: .*memoryBytes/],
