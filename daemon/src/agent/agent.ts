@@ -123,6 +123,7 @@ export class Agent {
       for (const resolve of this.#drained.splice(0)) resolve();
     };
     attachment.onClose = (error) => this.#close(error?.message ?? 'The container closed its connection.');
+    attachment.listen();
   }
 
   /**

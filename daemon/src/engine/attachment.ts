@@ -45,24 +45,33 @@ export class Attachment {
   /** More can be written after `write` returned false. */
   onDrain: () => void = () => {};
   readonly #socket: Socket;
+  #failure: Error | undefined;
   #corked = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    socket.setTimeout(0);
+    socket.setNoDelay?.(true);
+    socket.on('error', (error) => {
+      this.#failure = error;
+    });
+    socket.on('drain', () => this.onDrain());
+    // The engine ends its side when the container has ended; nothing can be said to it any more.
+    socket.on('end', () => socket.destroy());
+  }
+
+  /**
+   * Begins to hand on what comes, once the callbacks are set. Until then it waits in the connection: a container may speak, or end, before
+   * the engine has answered that it was started.
+   */
+  listen(): void {
+    const socket = this.#socket;
     const demultiplexer = new Demultiplexer((isStderr, bytes) =>
       isStderr ? this.onStderr(bytes) : this.onStdout(bytes),
     );
-    let failure: Error | undefined;
-    socket.setTimeout(0);
-    socket.setNoDelay?.(true);
-    socket.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
-    socket.on('drain', () => this.onDrain());
-    socket.on('error', (error) => {
-      failure = error;
-    });
-    // The engine ends its side when the container has ended; nothing can be said to it any more.
-    socket.on('end', () => socket.destroy());
-    socket.on('close', () => this.onClose(failure));
+    socket.on('close', () => this.onClose(this.#failure));
+    if (socket.closed) process.nextTick(() => this.onClose(this.#failure));
+    else socket.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
   }
 
   /** Writes to the container's stdin; what is written in one turn of the event loop goes out together. @returns false: wait for `onDrain` */

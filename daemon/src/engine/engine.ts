@@ -176,7 +176,9 @@ class OutOfMemoryEvents {
     this.#heard.setMaxListeners(0);
     stream.on('error', () => {}); // 'close' follows, and tells
     this.ended = new Promise((resolve) => stream.once('close', resolve));
-    createInterface({ input: stream }).on('line', (line) => {
+    const lines = createInterface({ input: stream });
+    lines.on('error', () => {}); // the stream's own, once more
+    lines.on('line', (line) => {
       const id = containerOf(line);
       if (id === undefined) return;
       this.#latest.add(id);

@@ -49,8 +49,10 @@ export class OwnEngine implements AsyncDisposable {
   async restart(): Promise<void> {
     const at = (name: string) => join(this.#folder, name);
     const process = spawn(
-      DOCKERD as string,
+      'unshare',
       [
+        // In a network of its own: two Dockers in one would fight over the bridge docker0 and the firewall.
+        ...['--net', DOCKERD as string],
         ...['--host', this.address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
         ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1'],
       ],

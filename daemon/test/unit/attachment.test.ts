@@ -55,7 +55,9 @@ describe('what the engine sends of a container', () => {
 });
 
 describe('an attachment', () => {
-  async function pair(): Promise<{ attachment: Attachment; engine: Socket; [Symbol.dispose](): void }> {
+  async function pair({
+    listen = true,
+  } = {}): Promise<{ attachment: Attachment; engine: Socket; [Symbol.dispose](): void }> {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as { port: number };
@@ -63,6 +65,7 @@ describe('an attachment', () => {
     const ours = connect(port, '127.0.0.1');
     const [engine] = (await accepted) as [Socket];
     const attachment = new Attachment(ours);
+    if (listen) attachment.listen();
     const dispose = () => {
       engine.destroy();
       attachment.destroy();
@@ -70,6 +73,38 @@ describe('an attachment', () => {
     };
     return { attachment, engine, [Symbol.dispose]: dispose };
   }
+
+  it('loses nothing that comes before somebody listens, nor the end', async () => {
+    using sides = await pair({ listen: false });
+    const gone = once(sides.engine, 'close');
+    sides.engine.end(framed(1, Buffer.from('first words')));
+    await once(sides.engine, 'finish');
+    // It is in our connection now: the loop sees it on its next turn.
+    for (const _ of [1, 2]) await new Promise(setImmediate);
+    let said = '';
+    sides.attachment.onStdout = (bytes) => {
+      said += bytes;
+    };
+    const over = new Promise((resolve) => {
+      sides.attachment.onClose = resolve;
+    });
+    sides.attachment.listen();
+    await over;
+    await gone;
+    assert.equal(said, 'first words');
+  });
+
+  it('tells that it is over also to who listens too late', async () => {
+    using sides = await pair({ listen: false });
+    const gone = once(sides.engine, 'close');
+    sides.attachment.destroy();
+    await gone;
+    const over = new Promise((resolve) => {
+      sides.attachment.onClose = resolve;
+    });
+    sides.attachment.listen();
+    await over;
+  });
 
   it('tells once that it is over when the engine ends it', async () => {
     using sides = await pair();

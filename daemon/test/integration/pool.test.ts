@@ -1,0 +1,357 @@
+/** Containers that wait: on the real engine, also when it goes away, and when the daemon is killed. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { findEngine } from '../../src/engine/discovery.ts';
+import { CodeRunnerError, type PoolStatus } from '../../src/protocol/index.ts';
+import { EngineProxy } from '../support/engine-proxy.ts';
+import { DaemonClient, dataFolder } from '../support/live-daemon.ts';
+import { OwnEngine } from '../support/own-engine.ts';
+import { containersOf, pythonRuntime, TestPool, until } from '../support/test-pool.ts';
+
+const ROOMY = { poolSize: 3, createConcurrency: 2 };
+
+describe('the pool', () => {
+  before(async function () {
+    this.timeout(600_000);
+    await using _ = await TestPool.open(); // builds the image where it is not there
+  });
+
+  it('keeps three of a runtime waiting where nothing else is set', async () => {
+    await using test = await TestPool.full();
+    assert.equal(test.status.idle, 3);
+    assert.equal((await test.containers()).length, 3);
+  });
+
+  it('hands out one that waits, and puts another in its place', async () => {
+    await using test = await TestPool.full(ROOMY);
+    const waiting = await test.containers();
+    await using lease = await test.lease();
+    assert.equal(lease.hit, true);
+    assert.ok(waiting.includes(lease.sandbox.id));
+    await test.whenFull();
+    assert.equal((await test.containers()).length, 4);
+    assert.deepEqual([test.status.hits, test.status.misses, test.status.leased], [1, 0, 1]);
+  });
+
+  it('makes one on demand when none waits', async () => {
+    await using test = await TestPool.open({ poolSize: 0 });
+    await test.pool.start();
+    await using lease = await test.lease();
+    assert.equal(lease.hit, false);
+    assert.equal(lease.sandbox.warm, true);
+    assert.deepEqual([test.status.hits, test.status.misses], [0, 1]);
+  });
+
+  it('serves more at once than wait, each with a container of its own', async () => {
+    await using test = await TestPool.full(ROOMY);
+    const leases = await Promise.all(Array.from({ length: 6 }, () => test.lease()));
+    assert.equal(new Set(leases.map(({ sandbox }) => sandbox.id)).size, 6);
+    assert.equal(leases.filter(({ hit }) => hit).length, 3);
+    await Promise.all(leases.map((lease) => lease.dispose()));
+  });
+
+  it('never hands a container out again', async () => {
+    await using test = await TestPool.full({ poolSize: 1 });
+    const first = await test.lease();
+    await first.dispose();
+    assert.equal((await test.containers()).includes(first.sandbox.id), false);
+    await using second = await test.lease();
+    assert.notEqual(second.sandbox.id, first.sandbox.id);
+  });
+
+  it('makes containers with another limit of memory for the runs that ask for it, and keeps none of them', async () => {
+    await using test = await TestPool.full({ poolSize: 1 });
+    const memoryBytes = 2 * test.python.limits.memoryBytes;
+    const lease = await test.lease({ memoryBytes });
+    const { HostConfig } = await test.docker.getContainer(lease.sandbox.id).inspect();
+    assert.equal(HostConfig.Memory, memoryBytes);
+    await lease.dispose();
+    assert.equal((await test.containers()).length, 1);
+  });
+
+  it('keeps nothing that was made for somebody who gave up', async () => {
+    await using test = await TestPool.open({ poolSize: 0 });
+    await test.pool.start();
+    const stop = new AbortController();
+    const lease = test.lease({ signal: stop.signal });
+    await until(() => test.status.creating === 1);
+    stop.abort(new Error('cancelled'));
+    await assert.rejects(lease, /cancelled/);
+    await until(async () => test.status.creating === 0 && (await test.containers()).length === 0);
+    assert.equal(test.status.idle, 0);
+  });
+
+  it('makes no more containers at the same time than it may', async () => {
+    await using test = await TestPool.open({ poolSize: 0, createConcurrency: 2 });
+    const { docker } = test;
+    const create = docker.createContainer.bind(docker);
+    let atOnce = 0;
+    let most = 0;
+    docker.createContainer = (async (options: Parameters<typeof create>[0]) => {
+      most = Math.max(most, ++atOnce);
+      const container = await create(options);
+      const start = container.start.bind(container);
+      container.start = (async (...args: []) => {
+        try {
+          return await start(...args);
+        } finally {
+          atOnce--;
+        }
+      }) as typeof container.start;
+      return container;
+    }) as typeof docker.createContainer;
+    await test.pool.start();
+    const leases = await Promise.all(Array.from({ length: 7 }, () => test.lease()));
+    await Promise.all(leases.map((lease) => lease.dispose()));
+    assert.equal(most, 2);
+  });
+
+  it('replaces a waiting container that somebody killed', async () => {
+    await using test = await TestPool.full(ROOMY);
+    const [victim = ''] = await test.containers();
+    await test.docker.getContainer(victim).kill();
+    await until(() => test.status.idle === 2);
+    await test.whenFull();
+    assert.equal((await test.containers()).includes(victim), false);
+  });
+
+  it('removes what an earlier daemon on its data folder left, and nothing else', async () => {
+    await using test = await TestPool.open({ poolSize: 1 });
+    await using other = await TestPool.full({ poolSize: 1 });
+    const left = await test.docker.createContainer({
+      Image: test.images.tag(test.python),
+      Labels: { 'coderunner.instance': test.instance, 'coderunner.runtime': 'python' },
+    });
+    const running = await test.docker.createContainer({
+      Image: test.images.tag(test.python),
+      Entrypoint: ['sleep', 'infinity'],
+      Labels: { 'coderunner.instance': test.instance, 'coderunner.runtime': 'python' },
+      HostConfig: { NetworkMode: 'none' },
+    });
+    await running.start();
+    await test.pool.start();
+    await test.whenFull();
+    const now = await test.containers();
+    assert.equal(now.length, 1);
+    assert.ok(!now.includes(left.id) && !now.includes(running.id));
+    assert.equal((await other.containers()).length, 1);
+    assert.equal(other.status.idle, 1);
+  });
+
+  it('leaves nothing behind when it stops, also while it fills', async () => {
+    const { docker } = await findEngine('');
+    let instance: string;
+    {
+      await using test = await TestPool.open(ROOMY);
+      instance = test.instance;
+      await test.pool.start();
+      await until(() => test.status.idle === 1);
+      assert.ok(test.status.creating > 0);
+    }
+    assert.deepEqual(await containersOf(docker, instance), []);
+  });
+
+  it('tells those who wait for a container that it stops', async () => {
+    const test = await TestPool.open({ poolSize: 0 });
+    await test.pool.start();
+    const lease = test.lease();
+    await Promise.all([assert.rejects(lease, hasCode('shutting_down')), test[Symbol.asyncDispose]()]);
+  });
+
+  it('tells that the image is not there, and fills when it is', async () => {
+    await using built = await TestPool.open();
+    const folder = await mkdtemp(join(tmpdir(), 'coderunner-runtimes-'));
+    await using undo = new AsyncDisposableStack();
+    undo.defer(() => rm(folder, { recursive: true }));
+    const python = await pythonRuntime();
+    await mkdir(join(folder, 'python'));
+    await writeFile(join(folder, 'python', 'Dockerfile'), `# ${folder}\n`);
+    const other = { ...python, folder: join(folder, 'python') };
+    const test = undo.use(await TestPool.withoutImage({ poolSize: 1 }, other));
+    await test.pool.start();
+    await assert.rejects(test.lease(), hasCode('runtime_not_built'));
+    assert.match(test.status.problem ?? '', /Python has not been built/);
+    const [repo = '', tag = ''] = test.images.tag(other).split(':');
+    await test.docker.getImage(built.images.tag(python)).tag({ repo, tag });
+    undo.defer(() => built.docker.getImage(`${repo}:${tag}`).remove());
+    await test.whenFull();
+    assert.equal(test.status.problem, null);
+  });
+});
+
+describe('the pool, when the engine goes away', () => {
+  it('says so, and fills again when the engine is back', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.full({ ...ROOMY, engine: proxy.address });
+    const before = await test.containers();
+    await proxy.cut();
+    await until(() => test.link.problem !== undefined);
+    await assert.rejects(test.lease(), hasCode('engine_unavailable'));
+    assert.equal(test.pool.status().engine.state, 'down');
+    assert.equal(test.status.idle, 0);
+    await proxy.restore();
+    await test.whenFull();
+    const now = await test.containers();
+    assert.equal(now.length, 3);
+    assert.deepEqual(
+      now.filter((id) => before.includes(id)),
+      [],
+    );
+    await using lease = await test.lease();
+    assert.equal(lease.hit, true);
+  });
+
+  it('ends a lease whose container it was', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.full({ poolSize: 1, engine: proxy.address });
+    const lease = await test.lease();
+    await proxy.cut();
+    await lease.sandbox.agent.closed;
+    await lease.dispose();
+    await proxy.restore();
+    await test.whenFull();
+    assert.equal((await test.containers()).length, 1);
+  });
+
+  it('fails those who wait for a container that is being made', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.open({ poolSize: 0, engine: proxy.address });
+    await test.pool.start();
+    const leases = [test.lease(), test.lease(), test.lease()];
+    await until(() => test.status.creating === 3);
+    await Promise.all([...leases.map((lease) => assert.rejects(lease, hasCode('engine_unavailable'))), proxy.cut()]);
+    await proxy.restore();
+    await until(async () => test.link.problem === undefined && (await test.containers()).length === 0);
+  });
+
+  it('starts without an engine, and fills when one comes', async () => {
+    await using proxy = await EngineProxy.start();
+    await proxy.cut();
+    await using test = await TestPool.open({ poolSize: 1, engine: proxy.address });
+    await test.pool.start();
+    await assert.rejects(test.lease(), hasCode('engine_unavailable'));
+    await proxy.restore();
+    await test.whenFull();
+    await using lease = await test.lease();
+    assert.equal(lease.hit, true);
+  });
+
+  it('gives up on one that hangs', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.full({ poolSize: 1, engine: proxy.address });
+    proxy.hold();
+    test.link.suspect();
+    const waiting = test.lease({ memoryBytes: 2 * test.python.limits.memoryBytes });
+    await assert.rejects(waiting, hasCode('engine_unavailable'));
+    await proxy.restore();
+    await test.whenFull();
+    assert.equal((await test.containers()).length, 1);
+  });
+
+  it('stops although the engine is gone', async () => {
+    await using proxy = await EngineProxy.start();
+    const test = await TestPool.full({ poolSize: 1, engine: proxy.address });
+    const { instance } = test;
+    await proxy.cut();
+    await test[Symbol.asyncDispose]();
+    // The agent ends with its stream, and the engine removes what has ended.
+    const { docker } = await findEngine('');
+    await until(async () => (await containersOf(docker, instance)).length === 0);
+  });
+
+  // Another Docker beside the machine's takes root and Linux; the tests above need neither.
+  if (OwnEngine.isPossible) {
+    it('fills again after Docker was stopped and started', async () => {
+      await using built = await TestPool.open();
+      await using engine = await OwnEngine.start();
+      await engine.load(built.images.tag(built.python));
+      await using test = await TestPool.full({ ...ROOMY, engine: engine.address });
+      const lease = await test.lease();
+      await engine.stop();
+      await lease.sandbox.agent.closed;
+      await until(() => test.link.problem !== undefined);
+      await lease.dispose();
+      await engine.restart();
+      await test.whenFull();
+      assert.equal((await test.containers()).length, 3);
+    });
+  }
+});
+
+describe('a daemon that was killed', () => {
+  it('leaves nothing behind, and the next one on its data folder fills the pool again', async () => {
+    const { docker } = await findEngine('');
+    const dataDir = await dataFolder();
+    const instance = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
+    const first = await DaemonProcess.start(dataDir);
+    await first.whenFull();
+    const waiting = await containersOf(docker, instance);
+    assert.ok(waiting.length > 0);
+    await first.end('SIGKILL');
+    await until(async () => (await containersOf(docker, instance)).length === 0);
+
+    const second = await DaemonProcess.start(dataDir);
+    await second.whenFull();
+    const now = await containersOf(docker, instance);
+    assert.equal(now.length, waiting.length);
+    assert.deepEqual(
+      now.filter((id) => waiting.includes(id)),
+      [],
+    );
+    await second.end('SIGKILL');
+    await until(async () => (await containersOf(docker, instance)).length === 0);
+    await rm(dataDir, { recursive: true });
+  });
+});
+
+const DAEMON = fileURLToPath(new URL('../fixtures/pool/daemon.ts', import.meta.url));
+
+/** A daemon that can be killed. */
+class DaemonProcess {
+  readonly client: DaemonClient;
+  readonly exited: Promise<unknown>;
+  readonly #process: ChildProcess;
+
+  private constructor(process: ChildProcess, exited: Promise<unknown>, client: DaemonClient) {
+    this.#process = process;
+    this.exited = exited;
+    this.client = client;
+  }
+
+  static async start(dataDir: string): Promise<DaemonProcess> {
+    const daemon = spawn(process.execPath, [DAEMON], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, CODERUNNER_DATA_DIR: dataDir, CODERUNNER_POOL_SIZE: '1' },
+    });
+    const exited = once(daemon, 'exit');
+    for await (const line of createInterface({ input: daemon.stdout })) {
+      const { url, token } = JSON.parse(line) as { url: string; token: string };
+      return new DaemonProcess(daemon, exited, new DaemonClient(url, token));
+    }
+    throw new Error('The daemon ended before it served.');
+  }
+
+  /** Resolves when as many wait as should, of every runtime whose image is there. */
+  whenFull(): Promise<void> {
+    return until(async () => {
+      const { runtimes } = await this.client.json<PoolStatus>('GET', '/v1/pool');
+      return runtimes.every(({ idle, target, problem }) => problem !== null || idle === target);
+    });
+  }
+
+  async end(signal: NodeJS.Signals): Promise<void> {
+    this.#process.kill(signal);
+    await this.exited;
+  }
+}
+
+function hasCode(code: CodeRunnerError['code']): (error: unknown) => boolean {
+  return (error) => error instanceof CodeRunnerError && error.code === code;
+}
