@@ -6,9 +6,11 @@
  */
 'use strict';
 
-const CONTROL_FD = 3;
 const fs = require('node:fs');
 const path = require('node:path');
+
+const CONTROL_FD = 3;
+const TYPESCRIPT = path.join(__dirname, 'warm.ts');
 const Module = module.constructor;
 
 /** Takes out of sight that this file was preloaded. Worker threads inherit the preload: there, this is all there is to do. */
@@ -67,8 +69,8 @@ function takeTheRun() {
 }
 
 /**
- * Compiles what nearly every program needs for its first output, which takes longer than a small program runs. It starts nothing: no handle,
- * no tick, no asynchronous id. process.moduleLoadList, which nothing in Node reads, goes back to what it was.
+ * Compiles what a first output needs, and the parser that takes the types out of TypeScript: both take longer than a small program runs. It
+ * starts nothing: no handle, no tick, no asynchronous id. process.moduleLoadList, which nothing in Node reads, goes back to what it was.
  */
 function warmUp() {
   const loaded = process.moduleLoadList.length;
@@ -76,15 +78,18 @@ function warmUp() {
   const { Socket } = require('node:net');
   const { Writable } = require('node:stream');
   new Socket({ readable: false, writable: true });
-  new Console(new Writable({ write() {} })).log('%s', 'text', { nested: [1, 'a', null] });
+  // Its own choice of colours would ask process.stderr, and that must not come to be before the run has its terminal.
+  new Console({ stdout: new Writable({ write() {} }), colorMode: false }).log('%s', 'text', { nested: [1, 'a', null] });
+  require(TYPESCRIPT);
+  delete Module._cache[TYPESCRIPT];
   process.moduleLoadList.length = loaded;
 }
 
-hidePreload();
 // In a worker, and only there, chdir is disabled. (Loading `worker_threads` to ask would leave it in process.moduleLoadList.)
 const isMainThread = !process.chdir.disabled;
+if (isMainThread) warmUp();
+hidePreload();
 if (isMainThread) {
-  warmUp();
   const original = Object.getOwnPropertyDescriptor(Module, 'runMain');
   Object.defineProperty(Module, 'runMain', {
     configurable: true,

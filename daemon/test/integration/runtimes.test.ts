@@ -150,6 +150,7 @@ describe('languages', function () {
       for (const { shows, program, below = '', end, stdout = '', stderr = '', ...request } of CASES) {
         it(shows, async () => {
           const finished = await run(program, { ...request, entry: `${below}${runtime.entry}` });
+          assert.equal(finished.run.error, null);
           assert.equal(finished.stderr.toString(), stderr);
           if (Buffer.isBuffer(stdout)) assert.ok(finished.stdout.equals(stdout));
           else assert.equal(finished.stdout.toString(), typeof stdout === 'function' ? stdout(runtime) : stdout);
@@ -216,6 +217,7 @@ async function runExample(daemon: TestDaemon, runtime: Runtime | undefined, fold
     stdin,
     collect: Object.keys(files),
   });
+  assert.equal(run.error, null);
   assert.equal(printed.stderr.toString(), '');
   if (matches !== undefined) assert.match(printed.stdout.toString(), new RegExp(`^${matches}$`));
   else assert.equal(printed.stdout.toString(), stdout);
