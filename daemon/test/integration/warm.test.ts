@@ -168,6 +168,31 @@ for (const [id, cases] of [
   });
 }
 
+describe('chance', function () {
+  this.timeout(900_000);
+
+  for (const [id, entry] of [
+    ['python', 'random_state.py'],
+    ['javascript', 'random_state.js'],
+  ] as const) {
+    it(`is another in each run of a ${id} program, though all interpreters waited alike`, async () => {
+      await using runtime = await TestRuntime.open(id);
+      const values: string[][] = [];
+      for (let run = 0; run < 2; run++) {
+        const { exitCode, stdout } = await runtime.run({ entry, files: `${FIXTURES}${id}`, warm: true });
+        assert.equal(exitCode, 0);
+        values.push(stdout.toString().trim().split(' '));
+      }
+      const [one = [], other = []] = values;
+      assert.ok(one.length >= 4);
+      assert.deepEqual(
+        one.filter((value, index) => value === other[index]),
+        [],
+      );
+    });
+  }
+});
+
 describe('a JavaScript program that fills its heap', function () {
   this.timeout(900_000);
 
