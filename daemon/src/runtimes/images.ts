@@ -19,6 +19,9 @@ import type { Runtime } from './runtime.ts';
 export const OWN_DEBIAN = 'coderunner/debian:trixie';
 const DEBIAN_RELEASE = 'trixie';
 const IMAGE_LABEL = 'coderunner.image';
+/** Another installation on this engine, of another version, needs its own images and keeps them. */
+const INSTALLATION_LABEL = 'coderunner.installation';
+const INSTALLATION = createHash('sha256').update(BUNDLED_RUNTIMES).digest('hex').slice(0, 12);
 const LAST_LINES = 20;
 
 /** What a person may be shown while images are built. */
@@ -132,7 +135,7 @@ export class Images {
         t: this.tag({ id: image }),
         dockerfile,
         buildargs,
-        labels: { [IMAGE_LABEL]: image },
+        labels: { [IMAGE_LABEL]: image, [INSTALLATION_LABEL]: INSTALLATION },
         forcerm: true,
         nocache: force,
         abortSignal: signal,
@@ -239,11 +242,13 @@ export class Images {
     }
   }
 
-  /** Images of ours with another hash than now. One that a container of another daemon still uses stays. */
+  /** Images that this installation built with another hash than now. One that a container still uses stays. */
   async #removeReplaced(): Promise<void> {
     const present = new Set(this.#tags.values());
     const repositories = new Set([...present].map((tag) => tag.split(':')[0]));
-    const images = await this.#engine().docker.listImages({ filters: { label: [IMAGE_LABEL] } });
+    const images = await this.#engine().docker.listImages({
+      filters: { label: [`${INSTALLATION_LABEL}=${INSTALLATION}`] },
+    });
     for (const tag of images.flatMap(({ RepoTags }) => RepoTags ?? [])) {
       const [repository, hash = ''] = tag.split(':');
       if (present.has(tag) || !repositories.has(repository) || !/^[0-9a-f]{12}$/.test(hash)) continue;
