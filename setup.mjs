@@ -64,7 +64,14 @@ async function main(args) {
   const failed = (await packages()) || (await execute(NODE_24, [join(ROOT, 'tools/setup.ts')], TALK_ON_STDERR));
   unlock();
   if (failed || args.length === 0) return failed;
-  return execute(NODE_24, [join(ROOT, 'daemon/dist/coderunner.mjs'), ...args], FOR_THE_PERSON);
+  return execute(NODE_24, [join(ROOT, 'daemon/bin/coderunner.mjs'), ...forProgram(args)], FOR_THE_PERSON);
+}
+
+/** npm has eaten the `--` that told where the program's arguments begin: what follows the file is the program's. */
+function forProgram([command, file, ...rest]) {
+  return rest.length === 0 || file.startsWith('-') || rest.includes('--')
+    ? [command, file, ...rest]
+    : [command, file, '--', ...rest];
 }
 
 /**
@@ -145,11 +152,12 @@ function installedIsLocked() {
  */
 function execute(command, args, options) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, options);
     // Ctrl-C at a terminal reaches the child by itself, and npm passes it to us once more: the child must see it once.
     const onInterrupt = () => hasTerminal() || child.kill('SIGINT');
     const onEnd = (signal) => child.kill(signal);
+    // Before the start, so that no signal falls between the two.
     process.on('SIGINT', onInterrupt).on('SIGTERM', onEnd).on('SIGHUP', onEnd);
+    const child = spawn(command, args, options);
     const settle = (done, value) => {
       process.off('SIGINT', onInterrupt).off('SIGTERM', onEnd).off('SIGHUP', onEnd);
       done(value);

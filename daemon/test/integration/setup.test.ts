@@ -1,12 +1,13 @@
 /** The set-up, as people start it. What it does on a machine that has nothing at all, only a machine that has nothing shows. */
 import assert from 'node:assert/strict';
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
 import { type Machine, planEngine } from '../../../tools/engine.ts';
 import { loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -15,6 +16,7 @@ import { loadRuntimes } from '../../src/runtimes/runtime.ts';
 import { afterwards, cleanUpAfterEach, temporaryFolder } from '../support/daemon.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
+const COMMAND = join(ROOT, 'daemon/bin/coderunner.mjs');
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
@@ -51,6 +53,16 @@ describe('set-up', () => {
     assert.equal(code, 1);
     assert.match(stderr, /unix:\/\/\/nowhere\/docker\.sock \(DOCKER_HOST\) cannot be used/);
     assert.doesNotMatch(stderr, /\n\s+at /, 'no stack trace');
+  });
+
+  it('runs a file of the folder in which the person is, and leaves stdout and the exit code to the program', async () => {
+    const folder = await temporaryFolder();
+    await writeFile(join(folder, 'three.py'), 'import sys\nprint(*sys.argv[1:], sep="|")\nsys.exit(3)\n');
+    const env = { INIT_CWD: folder, CODERUNNER_DATA_DIR: join(folder, 'data'), CODERUNNER_POOL_SIZE: '0' };
+    afterwards(() => promisify(execFile)(process.execPath, [COMMAND, 'stop'], { env: { ...process.env, ...env } }));
+    const { code, stdout, stderr } = await end(start(ROOT, ['run', 'three.py', 'a b', '--c'], env));
+    assert.equal(stdout, 'a b|--c\n', stderr);
+    assert.equal(code, 3);
   });
 
   it('explains itself when no file is named', async () => {
