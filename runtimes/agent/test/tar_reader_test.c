@@ -366,6 +366,7 @@ TEST(extended_limit, "an extended header may have 64 KiB and no more")
         archive.length = 0;
         archive_header(&archive, "extended", *type, TAR_EXTENDED_MAX + 1);
         CHECK_CASE(!read_in(sizeof archive.bytes) && failure_is(&failure, FAIL_BAD_ARCHIVE), "type %c", *type);
+        CHECK_CASE(strstr(failure.message, "64 KiB"), "type %c: %s", *type, failure.message);
     }
 }
 
@@ -392,7 +393,10 @@ TEST(folder_with_content, "a folder with content is refused")
 {
     archive.length = 0;
     archive_header(&archive, "a", '5', 1);
+    archive_content(&archive, "x", 1);
+    archive_end(&archive);
     CHECK(!read_in(sizeof archive.bytes) && failure_is(&failure, FAIL_BAD_ARCHIVE));
+    CHECK(strstr(failure.message, "folder"));
 }
 
 static bool refuse_begin(void *context, const struct tar_entry *entry, struct failure *why)
