@@ -2,8 +2,10 @@
  * `coderunner doctor`: looks at everything that CodeRunner stands on, and says for each thing that is not right what that means and how
  * to mend it. It changes nothing but for one sandbox that it starts and removes again.
  */
+import { once } from 'node:events';
 import { constants } from 'node:fs';
 import { access, readFile, stat, statfs } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Config } from '../config.ts';
@@ -53,9 +55,9 @@ interface EngineInfo {
   SecurityOptions?: string[];
   Runtimes?: Record<string, unknown>;
   DefaultRuntime?: string;
+  Driver?: string;
   DockerRootDir?: string;
   MemTotal?: number;
-  NCPU?: number;
   SystemTime?: string;
 }
 
@@ -74,39 +76,51 @@ interface Surroundings {
 export async function runDoctor(config: Config): Promise<Check[]> {
   const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
   const onThisMachine = [
-    check('node', 'Node.js', checkNode()),
-    check('data.folder', 'Data folder', await checkDataFolder(config.dataDir)),
-    check('data.disk', 'Disk space of the data folder', await checkDisk(config.dataDir)),
-    check('daemon', 'Daemon', await checkDaemon(config)),
-    ...broken.map(({ id, problem }) => check(`runtime.${id}`, `Runtime ${id}`, brokenRuntime(problem))),
+    await check('node', 'Node.js', checkNode),
+    await check('data.folder', 'Data folder', () => checkDataFolder(config.dataDir)),
+    await check('data.disk', 'Disk space of the data folder', () => checkDisk(config.dataDir)),
+    await check('daemon', 'Daemon', () => checkDaemon(config)),
+    await check('port', 'Port', () => checkPort(config)),
+    ...(await Promise.all(
+      broken.map(({ id, problem }) => check(`runtime.${id}`, `Runtime ${id}`, () => brokenRuntime(problem))),
+    )),
   ];
   let engine: Engine;
   try {
     engine = await Engine.connect(config);
   } catch (error) {
-    return [...onThisMachine, check('engine', 'Container engine', noEngine(error as Error))];
+    return [...onThisMachine, await check('engine', 'Container engine', () => noEngine(error as Error))];
   }
   await using _ = engine;
+  try {
+    return [...onThisMachine, ...(await checkWithEngine(config, engine, runtimes))];
+  } catch (error) {
+    return [...onThisMachine, await check('engine', 'Container engine', () => noEngine(error as Error))];
+  }
+}
+
+async function checkWithEngine(config: Config, engine: Engine, runtimes: readonly Runtime[]): Promise<Check[]> {
   const info = (await engine.docker.info()) as EngineInfo;
   const images = new Images(config, () => engine);
   await images.prepare(runtimes);
   const around: Surroundings = { config, engine, info, images, runtimes };
   return [
-    ...onThisMachine,
-    check('engine', 'Container engine', await checkEngine(around)),
-    check('engine.limits', 'Limits of memory, processes and processor time', checkLimits(around)),
-    check('engine.seccomp', 'Filter of system calls (seccomp)', checkSeccomp(around)),
-    check('engine.oci-runtime', 'OCI runtime', checkOciRuntime(around)),
-    check('engine.disk', 'Disk space of the engine', await checkEngineDisk(around)),
-    check('engine.clock', 'Clock', checkClock(around)),
-    check('pool.memory', 'Memory for waiting sandboxes', checkPoolMemory(around)),
-    check('image.base', 'Base image', await checkBase(around)),
+    await check('engine', 'Container engine', () => checkEngine(around)),
+    await check('engine.storage', 'Storage of images', () => checkStorage(info)),
+    await check('engine.limits', 'Limits of memory, processes and processor time', () => checkLimits(info)),
+    await check('engine.seccomp', 'Filter of system calls (seccomp)', () => checkSeccomp(info)),
+    await check('engine.users', 'Users of containers', () => checkUsers(info)),
+    await check('engine.oci-runtime', 'OCI runtime', () => checkOciRuntime(around)),
+    await check('engine.disk', 'Disk space of the engine', () => checkEngineDisk(info)),
+    await check('engine.clock', 'Clock', () => checkClock(info)),
+    await check('pool.memory', 'Memory for waiting sandboxes', () => checkPoolMemory(around)),
+    await check('image.base', 'Base image', () => checkBase(around)),
     ...(await Promise.all(
-      runtimes.map(async (runtime) =>
-        check(`runtime.${runtime.id}`, `Runtime ${runtime.name}`, await checkImage(around, runtime)),
+      runtimes.map((runtime) =>
+        check(`runtime.${runtime.id}`, `Runtime ${runtime.name}`, () => checkImage(around, runtime)),
       ),
     )),
-    check('sandbox', 'A sandbox', await checkSandbox(around)),
+    await check('sandbox', 'A sandbox', () => checkSandbox(around)),
   ];
 }
 
@@ -129,7 +143,16 @@ export function renderDoctor(checks: readonly Check[]): string {
   return `${[...lines, '', summary].join('\n')}\n`;
 }
 
-function check(id: string, title: string, finding: Finding): Check {
+/** One check. That it cannot be made is a finding too. */
+async function check(id: string, title: string, find: () => Finding | Promise<Finding>): Promise<Check> {
+  const finding = await Promise.try(find).catch(
+    (error: Error): Finding => ({
+      state: 'fail',
+      found: `this could not be looked at: ${error.message}`,
+      meaning: 'What it is about may not work.',
+      remedy: error instanceof CodeRunnerError ? error.hint : 'Mend what the message says, then look again.',
+    }),
+  );
   return { id, title, meaning: '', remedy: '', ...finding };
 }
 
@@ -146,6 +169,14 @@ function checkNode(): Finding {
 
 async function checkDataFolder(dataDir: string): Promise<Finding> {
   const there = await nearestFolder(dataDir);
+  if (!(await stat(there)).isDirectory()) {
+    return {
+      state: 'fail',
+      found: `${there} is no folder`,
+      meaning: 'The daemon keeps its history there and cannot start without it.',
+      remedy: 'Move that file away, or choose another folder with CODERUNNER_DATA_DIR.',
+    };
+  }
   try {
     await access(there, constants.W_OK);
   } catch (error) {
@@ -209,6 +240,32 @@ async function checkDaemon(config: Config): Promise<Finding> {
   };
 }
 
+/** Whether the daemon could listen. Any free port will do unless one is set. */
+async function checkPort({ host, port, dataDir }: Config): Promise<Finding> {
+  if (port === 0) return { state: 'ok', found: `any free one of ${host}` };
+  const probe = createServer();
+  try {
+    probe.listen(port, host);
+    await once(probe, 'listening');
+    return { state: 'ok', found: `${port} of ${host} is free` };
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const daemon = await readFile(discoveryFile(dataDir), 'utf8').catch(() => '');
+    if (code === 'EADDRINUSE' && daemon.includes(`:${port}"`)) return { state: 'ok', found: `${port}, of the daemon` };
+    return {
+      state: 'fail',
+      found: `${port} of ${host} cannot be listened on (${code})`,
+      meaning: 'The daemon cannot start.',
+      remedy:
+        code === 'EADDRINUSE'
+          ? 'Another program has it: end that, or choose another port with CODERUNNER_PORT; 0 takes any free one.'
+          : 'Choose an address of this machine with CODERUNNER_HOST, and a port from 1024 on with CODERUNNER_PORT.',
+    };
+  } finally {
+    probe.close();
+  }
+}
+
 function brokenRuntime(problem: string): Finding {
   return {
     state: 'fail',
@@ -242,7 +299,8 @@ async function checkEngine({ engine }: Surroundings): Promise<Finding> {
   };
 }
 
-function checkLimits({ info }: Surroundings): Finding {
+/** Exported, as the next one, for tests: few machines lack it. */
+export function checkLimits(info: EngineInfo): Finding {
   const limits = {
     memory: info.MemoryLimit,
     swap: info.SwapLimit,
@@ -263,7 +321,7 @@ function checkLimits({ info }: Surroundings): Finding {
   };
 }
 
-function checkSeccomp({ info }: Surroundings): Finding {
+export function checkSeccomp(info: EngineInfo): Finding {
   if (info.SecurityOptions?.some((option) => option.startsWith('name=seccomp'))) {
     return { state: 'ok', found: 'supported' };
   }
@@ -273,6 +331,25 @@ function checkSeccomp({ info }: Surroundings): Finding {
     meaning: 'Programs could use every system call of the kernel, and containers are refused that ask for a filter.',
     remedy: 'Use a kernel with CONFIG_SECCOMP_FILTER and an engine that was built with seccomp.',
   };
+}
+
+function checkStorage({ Driver }: EngineInfo): Finding {
+  if (!Driver) return { state: 'skip', found: 'the engine does not tell how' };
+  if (Driver !== 'vfs') return { state: 'ok', found: Driver };
+  return {
+    state: 'warn',
+    found: Driver,
+    meaning: 'Each container gets a copy of its whole image: sandboxes start slowly and fill the disk.',
+    remedy:
+      'Let the engine use overlay2 or fuse-overlayfs ("storage-driver" in its daemon.json), on a file system that has it.',
+  };
+}
+
+function checkUsers({ SecurityOptions = [] }: EngineInfo): Finding {
+  const has = (name: string) => SecurityOptions.some((option) => option.startsWith(`name=${name}`));
+  if (has('rootless')) return { state: 'ok', found: 'the engine is rootless: root of a container is nobody outside' };
+  if (has('userns')) return { state: 'ok', found: 'remapped: root of a container is nobody outside' };
+  return { state: 'ok', found: 'not remapped; programs run as user 10001 without capabilities' };
 }
 
 function checkOciRuntime({ config, info }: Surroundings): Finding {
@@ -288,13 +365,13 @@ function checkOciRuntime({ config, info }: Surroundings): Finding {
   };
 }
 
-async function checkEngineDisk({ info }: Surroundings): Promise<Finding> {
+async function checkEngineDisk(info: EngineInfo): Promise<Finding> {
   const folder = info.DockerRootDir;
   const here = folder !== undefined && (await stat(folder).catch(() => undefined)) !== undefined;
   return here ? checkDisk(folder) : { state: 'skip', found: 'the engine’s disk is not one of this machine' };
 }
 
-function checkClock({ info }: Surroundings): Finding {
+function checkClock(info: EngineInfo): Finding {
   const engineTime = Date.parse(info.SystemTime ?? '');
   if (Number.isNaN(engineTime)) return { state: 'skip', found: 'the engine does not tell its time' };
   const driftMs = Math.abs(Date.now() - engineTime);
