@@ -25,6 +25,9 @@ const QUIET_MS = 8;
 const FULL_BYTES = 32 * 1024;
 /** More than that of one run is not put into one message. */
 const MESSAGE_BYTES = 64 * 1024;
+/** Messages of at least this size are written into buffers that are used again; that many are kept. */
+const LARGE_MESSAGE_BYTES = 8 * 1024;
+const MOST_SPARE_BUFFERS = 16;
 const HEARTBEAT_MS = 30_000;
 const MOST_SUBSCRIPTIONS = 10_000;
 
@@ -160,6 +163,19 @@ export function signalNumber(name: string): number {
   return number;
 }
 
+/** Buffers of large messages that were sent, to be filled again: a new one for each would keep the garbage collector busy. */
+const spareBuffers: Buffer[] = [];
+
+function takeBuffer(bytes: number): Buffer {
+  if (bytes < LARGE_MESSAGE_BYTES) return Buffer.allocUnsafe(bytes);
+  return spareBuffers.pop() ?? Buffer.allocUnsafeSlow(FRAME_HEADER_BYTES + MESSAGE_BYTES);
+}
+
+function giveBack(buffer: Buffer): void {
+  if (buffer.length === FRAME_HEADER_BYTES + MESSAGE_BYTES && spareBuffers.length < MOST_SPARE_BUFFERS)
+    spareBuffers.push(buffer);
+}
+
 /** One run as one connection follows it. */
 class Subscription implements Reader {
   readonly live: LiveRun;
@@ -234,10 +250,11 @@ class Subscription implements Reader {
         this.#sendMessage({ type: 'gap', handle: this.#handle, from: this.#sent, to: piece.seq });
         this.acknowledged = Math.max(this.acknowledged, piece.seq);
       }
-      const message = Buffer.allocUnsafe(FRAME_HEADER_BYTES + piece.data.length);
+      const buffer = takeBuffer(FRAME_HEADER_BYTES + piece.data.length);
+      const message = buffer.subarray(0, FRAME_HEADER_BYTES + piece.data.length);
       writeFrameHeader(message, piece.channel, this.#handle, piece.seq);
       message.set(piece.data, FRAME_HEADER_BYTES);
-      this.#socket.send(message);
+      this.#socket.send(message, () => giveBack(buffer));
       this.#sent = piece.seq + piece.data.length;
       this.#lastSentAt = performance.now();
     }
