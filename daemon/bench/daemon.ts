@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { DAEMON_NODE_FLAGS } from '../src/client/ensure.ts';
 import type { DaemonStatus, PoolStatus, RuntimeList } from '../src/protocol/index.ts';
 
 /** The bundle, as users get it. */
@@ -39,7 +40,7 @@ export class BenchDaemon implements AsyncDisposable {
   static async start(program: string): Promise<BenchDaemon> {
     if (!existsSync(program)) throw new Error(`${program} is not there. Build it first: npm run build`);
     const dataDir = await mkdtemp(join(tmpdir(), 'coderunner-bench-'));
-    const daemon = spawn(process.execPath, [program, 'start', '--foreground'], {
+    const daemon = spawn(process.execPath, [...DAEMON_NODE_FLAGS, program, 'start', '--foreground'], {
       env: { ...process.env, CODERUNNER_DATA_DIR: dataDir, CODERUNNER_LOG_LEVEL: 'warn' },
       stdio: ['ignore', 'pipe', 'pipe'],
     });

@@ -50,13 +50,16 @@ export async function echo({ daemon, sandbox, quick }: Context): Promise<Measure
   delete request.stdin;
   const ready = nextOutput();
   const typing = sandbox.start(request, (bytes) => seen(bytes));
-  await ready;
+  const endedEarly = typing.done.then((run): never => {
+    throw new Error(`The program ended ${run.state} before it was told to.`);
+  });
+  await Promise.race([ready, endedEarly]);
   const type = async (index: number) => {
     const key = String.fromCharCode(97 + (index % 16));
     const begin = performance.now();
     const echoed = nextOutput();
     typing.type(key);
-    const answer = await echoed;
+    const answer = await Promise.race([echoed, endedEarly]);
     if (answer !== key) throw new Error(`Typed ${key}, got ${JSON.stringify(answer)}.`);
     return performance.now() - begin;
   };
@@ -68,6 +71,7 @@ export async function echo({ daemon, sandbox, quick }: Context): Promise<Measure
     await delay(30 + ((index * 37) % 61));
     spaced.push(await type(index));
   }
+  endedEarly.catch(() => {}); // from here on it should end
   typing.type('q');
   const run = await typing.done;
   const times = summarise(spaced);

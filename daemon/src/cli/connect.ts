@@ -1,7 +1,7 @@
 /** The daemon of this user and machine, for the commands that talk to it. */
 import { discover, type LocalDaemon } from '../client/address.ts';
 import { Client } from '../client/client.ts';
-import { ensureDaemon } from '../client/ensure.ts';
+import { DAEMON_NODE_FLAGS, ensureDaemon } from '../client/ensure.ts';
 import { type Config, loadConfig } from '../config.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { say } from './output.ts';
@@ -30,7 +30,11 @@ export function connect(options: { signal?: AbortSignal; quiet?: boolean } = {})
 /** @param args what makes this program a daemon */
 export function start(config: Config, args: readonly string[] = DAEMON, signal?: AbortSignal) {
   const program = process.argv[1] as string;
-  return ensureDaemon({ dataDir: config.dataDir, command: [process.execPath, program, ...args], signal });
+  return ensureDaemon({
+    dataDir: config.dataDir,
+    command: [process.execPath, ...DAEMON_NODE_FLAGS, program, ...args],
+    signal,
+  });
 }
 
 /** The daemon that runs. @throws CodeRunnerError not_running */
