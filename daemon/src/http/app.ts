@@ -61,6 +61,10 @@ export async function buildApp(options: AppOptions) {
 
   addAuth(app, { token: options.token, allowedHosts: config.allowedHosts, allowedOrigins: config.allowedOrigins });
   app.addHook('onRequest', async () => options.onActivity());
+  // After a refused upgrade Node's server no longer knows the connection: left open, it would hold up the daemon's stop for ever.
+  app.addHook('onResponse', async (request) => {
+    if (request.headers.upgrade !== undefined) request.raw.socket.destroySoon();
+  });
 
   const documented: DocumentedRoute[] = [];
   app.addHook('onRoute', ({ method, url, schema }) => {
