@@ -18,15 +18,18 @@ export class OwnEngine implements AsyncDisposable {
   /** As the setting `engine` takes it. */
   readonly address: string;
   readonly #folder: string;
+  readonly #options: readonly string[];
   #process: ChildProcess | undefined;
 
-  private constructor(folder: string) {
+  private constructor(folder: string, options: readonly string[]) {
     this.#folder = folder;
+    this.#options = options;
     this.address = `unix://${join(folder, 'docker.sock')}`;
   }
 
-  static async start(): Promise<OwnEngine> {
-    const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'coderunner-docker-')));
+  /** @param options more options of dockerd */
+  static async start(options: readonly string[] = []): Promise<OwnEngine> {
+    const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'coderunner-docker-')), options);
     await engine.restart();
     return engine;
   }
@@ -54,7 +57,7 @@ export class OwnEngine implements AsyncDisposable {
         // In a network of its own: two Dockers in one would fight over the bridge docker0 and the firewall.
         ...['--net', DOCKERD as string],
         ...['--host', this.address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
-        ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1'],
+        ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1', ...this.#options],
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
