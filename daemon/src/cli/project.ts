@@ -36,6 +36,16 @@ export async function collectProject(file: string, options: ProjectOptions): Pro
   const path = resolve(file);
   const [root, entry] = [dirname(path), basename(path)];
   await checkEntry(file, path);
+  try {
+    return { entry, files: await collect(root, entry, options) };
+  } catch (error) {
+    const { path: culprit, message } = error as NodeJS.ErrnoException;
+    if (culprit === undefined) throw error;
+    throw new CodeRunnerError('bad_path', `${culprit} cannot go along: ${message}.`, { hint: LEAVE_OUT, cause: error });
+  }
+}
+
+async function collect(root: string, entry: string, options: ProjectOptions): Promise<SourceFile[]> {
   const paths = new Set([entry]);
   const add = (found: string) => {
     paths.add(found);
@@ -53,7 +63,7 @@ export async function collectProject(file: string, options: ProjectOptions): Pro
     if (totalBytes > options.maxRunBytes) throw tooLarge(`The folder ${root}`, totalBytes, options.maxRunBytes);
     files.push(await sourceFile(root, found, size, (mode & 0o100) !== 0));
   }
-  return { entry, files };
+  return files;
 }
 
 async function checkEntry(shown: string, path: string): Promise<void> {
