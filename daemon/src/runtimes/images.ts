@@ -1,5 +1,5 @@
 /**
- * The images of the languages: one Debian base with the agent, and on it one image a language. An image's tag is the hash of all that it is
+ * The images of the languages: one Debian base, one with the agent, and of both one image a language. An image's tag is the hash of all that it is
  * built from, so it is built only when that changed, and two versions of CodeRunner never mix theirs up.
  */
 import { spawn } from 'node:child_process';
@@ -22,11 +22,14 @@ const IMAGE_LABEL = 'coderunner.image';
 /** Another installation on this engine, of another version, needs its own images and keeps them. */
 const INSTALLATION_LABEL = 'coderunner.installation';
 const INSTALLATION = createHash('sha256').update(BUNDLED_RUNTIMES).digest('hex').slice(0, 12);
+/** The images that those of the languages are made from. The agent has its own, so that another agent leaves a language's packages as they are. */
+const BASE = { id: 'base' };
+const AGENT = { id: 'agent' };
 const LAST_LINES = 20;
 
 /** What a person may be shown while images are built. */
 export interface BuildProgress {
-  /** `base`, or the id of a runtime. */
+  /** `base`, `agent`, or the id of a runtime. */
   image: string;
   /** The Dockerfile's step, where it is known. */
   step?: number;
@@ -62,16 +65,13 @@ export class Images {
 
   /** Works out the tags; to be called before anything else. */
   async prepare(runtimes: readonly Runtime[]): Promise<void> {
-    const base = digest([
-      { path: 'debian', bytes: Buffer.from(this.#config.baseImage), executable: false },
-      ...(await baseFiles()),
-    ]);
-    this.#tags.set('base', `coderunner/base:${base}`);
-    for (const runtime of runtimes) {
-      const files = await imageFiles(runtime);
-      const hash = digest([{ path: 'base', bytes: Buffer.from(base), executable: false }, ...files]);
-      this.#tags.set(runtime.id, `coderunner/${runtime.id}:${hash}`);
-    }
+    const set = (id: string, standsOn: string, files: ContextFile[]) => {
+      const hash = digest([{ path: 'stands-on', bytes: Buffer.from(standsOn), executable: false }, ...files]);
+      this.#tags.set(id, `coderunner/${id}:${hash}`);
+    };
+    set('base', this.#config.baseImage, await bundledFiles('base'));
+    set('agent', this.tag(BASE), await bundledFiles('agent'));
+    for (const runtime of runtimes) set(runtime.id, this.tag(AGENT), await imageFiles(runtime));
   }
 
   /** The image of a runtime, by name and hash. */
@@ -96,7 +96,7 @@ export class Images {
   }
 
   /**
-   * Builds what is missing, the base first, one after the other, and removes images of ours that they replace.
+   * Builds what is missing, base and agent first, one after the other, and removes images of ours that they replace.
    * @returns the ids of what was built
    * @throws CodeRunnerError base_image_unavailable, build_failed; the signal's reason when aborted
    */
@@ -106,23 +106,23 @@ export class Images {
     for (const runtime of runtimes)
       if (options.force || (await this.state(runtime)) === 'not_built') wanted.push(runtime);
     if (wanted.length === 0) return built;
-    if (options.force || (await this.state({ id: 'base' })) === 'not_built') {
-      const debian = await this.#debian(options);
-      await this.#buildOne('base', 'base/Dockerfile', { DEBIAN: debian }, await baseFiles(), options);
-      built.push('base');
-    }
-    for (const runtime of wanted) {
-      const files = [...(await imageFiles(runtime)), ...(await certificates(this.#config))];
-      await this.#buildOne(runtime.id, `${runtime.id}/Dockerfile`, { BASE: this.tag({ id: 'base' }) }, files, options);
-      built.push(runtime.id);
-    }
+    const build = async (id: string, buildargs: Record<string, string>, files: ContextFile[]) => {
+      await this.#buildOne(id, buildargs, files, options);
+      built.push(id);
+    };
+    const args = { BASE: this.tag(BASE), AGENT: this.tag(AGENT) };
+    if (options.force || (await this.state(BASE)) === 'not_built')
+      await build('base', { DEBIAN: await this.#debian(options) }, await bundledFiles('base'));
+    if (options.force || (await this.state(AGENT)) === 'not_built')
+      await build('agent', { BASE: args.BASE }, await bundledFiles('agent'));
+    for (const runtime of wanted)
+      await build(runtime.id, args, [...(await imageFiles(runtime)), ...(await certificates(this.#config))]);
     await this.#removeReplaced();
     return built;
   }
 
   async #buildOne(
     image: string,
-    dockerfile: string,
     buildargs: Record<string, string>,
     files: ContextFile[],
     { onProgress, signal, force = false }: BuildOptions,
@@ -133,7 +133,7 @@ export class Images {
     try {
       const stream = (await this.#engine().docker.buildImage(pack(files), {
         t: this.tag({ id: image }),
-        dockerfile,
+        dockerfile: `${image}/Dockerfile`,
         buildargs,
         labels: { [IMAGE_LABEL]: image, [INSTALLATION_LABEL]: INSTALLATION },
         forcerm: true,
@@ -299,9 +299,8 @@ const KNOWN_CAUSES = [
   },
 ] as const;
 
-async function baseFiles(): Promise<ContextFile[]> {
-  const files = await Promise.all(['base', 'agent'].map((folder) => filesBelow(BUNDLED_RUNTIMES, folder)));
-  return files.flat();
+function bundledFiles(image: string): Promise<ContextFile[]> {
+  return filesBelow(BUNDLED_RUNTIMES, image);
 }
 
 async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {

@@ -1,5 +1,5 @@
 /**
- * The agent's own unit tests and fuzz targets, built with the compiler that builds the agent: in a container of the stage that its base
+ * The agent's own unit tests and fuzz targets, built with the compiler that builds the agent: in a container of the stage that its
  * image is built in, which the engine still has from building that.
  */
 import assert from 'node:assert/strict';
@@ -11,7 +11,6 @@ import type { Container } from 'dockerode';
 import tar, { type Pack } from 'tar-stream';
 import { BUNDLED_RUNTIMES, loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
-import { OWN_DEBIAN } from '../../src/runtimes/images.ts';
 import { buildImages } from '../helpers/images.ts';
 
 const BUILD_WITHIN_MS = 600_000;
@@ -32,13 +31,13 @@ async function filesIn(folder: string, recursive = false): Promise<string[]> {
     .sort();
 }
 
-/** The build stage with the compiler, by its id. The context is that of the base image, so that all steps are in the engine's cache. */
-async function buildStage({ docker }: Engine, debian: string): Promise<string> {
-  const files = [...(await filesIn('base')), ...(await filesIn('agent'))].filter((path) => !/\/README/.test(path));
+/** The build stage with the compiler, by its id. The context is that of the agent's image, so that all steps are in the engine's cache. */
+async function buildStage({ docker }: Engine, base: string): Promise<string> {
+  const files = (await filesIn('agent')).filter((path) => !/\/README/.test(path));
   const stream = await docker.buildImage((await pack(files)) as unknown as NodeJS.ReadableStream, {
-    dockerfile: 'base/Dockerfile',
+    dockerfile: 'agent/Dockerfile',
     target: 'agent',
-    buildargs: { DEBIAN: debian },
+    buildargs: { BASE: base },
     forcerm: true,
   });
   let id: string | undefined;
@@ -60,12 +59,11 @@ describe('the agent’s own tests, on the Debian that it is built on', () => {
     this.timeout(BUILD_WITHIN_MS);
     const config = loadConfig();
     await using engine = await Engine.connect(config);
-    const { images } = await buildImages(config, engine, ['python']); // any: the base comes with it
-    const debian = (await images.exists(config.baseImage)) ? config.baseImage : OWN_DEBIAN;
+    const { images } = await buildImages(config, engine, ['python']); // any: the agent comes with it
     container = await engine.docker.createContainer({
-      Image: await buildStage(engine, debian),
+      Image: await buildStage(engine, images.tag({ id: 'base' })),
+      Entrypoint: ['make'],
       Cmd: [
-        'make',
         '--keep-going',
         '--jobs=2',
         '-C',
