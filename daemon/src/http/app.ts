@@ -21,7 +21,10 @@ import { validatorCompiler } from './validator.ts';
 /** The largest JSON message; larger contents are uploaded by their hash. */
 const MOST_MESSAGE_BYTES = 32 * 2 ** 20;
 
-export interface AppOptions extends RouteOptions {
+/** A client that takes or sends nothing any more does not hold up a daemon that stops. */
+const ANSWER_WITHIN_MS = 2_000;
+
+export interface AppOptions extends Omit<RouteOptions, 'closing'> {
   token: string;
   version: string;
   log: Logger;
@@ -37,8 +40,8 @@ export async function buildApp(options: AppOptions) {
     loggerInstance: log as FastifyBaseLogger,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: MOST_MESSAGE_BYTES,
-    // When the daemon stops, followers of runs that go on waiting would otherwise hold it up.
-    forceCloseConnections: true,
+    // A daemon that stops finishes its answers; `closing` ends those that would wait for ever.
+    forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 200 },
   })
     .withTypeProvider<TypeBoxTypeProvider>()
@@ -112,7 +115,14 @@ export async function buildApp(options: AppOptions) {
   app.get('/metrics', { schema: { summary: 'Counters for Prometheus', tags: ['daemon'] } }, async (_request, reply) =>
     reply.type(metrics.contentType).send(await metrics.text()),
   );
-  await app.register(routes, options);
+  const closing = new AbortController();
+  let hurry: NodeJS.Timeout | undefined;
+  app.addHook('preClose', async () => {
+    closing.abort();
+    hurry = setTimeout(() => app.server.closeAllConnections(), ANSWER_WITHIN_MS);
+  });
+  app.addHook('onClose', async () => clearTimeout(hurry));
+  await app.register(routes, { ...options, closing: closing.signal });
   app.get(
     '/v1/stream',
     { websocket: true, schema: { summary: 'Runs, live (WebSocket)', tags: ['runs'] } },

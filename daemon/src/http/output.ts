@@ -39,35 +39,42 @@ export async function outputPage(
 
 /**
  * Server-sent events until the run has ended and everything was sent: `output` (an OutputChunk), `gap`, and last `exit` (the Run). The id of each
- * event is the offset after it, so a browser that reconnects goes on where it was.
+ * event is the offset after it, so a browser that reconnects goes on where it was. `closing` ends them early.
  */
-export async function outputEvents(live: LiveRun, from: number, response: ServerResponse): Promise<void> {
-  const closed = new AbortController();
-  response.on('close', () => closed.abort());
+export async function outputEvents(
+  live: LiveRun,
+  from: number,
+  response: ServerResponse,
+  closing: AbortSignal,
+): Promise<void> {
+  const gone = new AbortController();
+  response.on('close', () => gone.abort());
+  const closed = AbortSignal.any([gone.signal, closing]);
   const reader: Reader = { acknowledged: Math.min(from, live.output.end), wake: () => {} };
   live.output.addReader(reader);
   const keepAlive = setInterval(() => response.write(': still here\n\n'), KEEP_ALIVE_MS);
   try {
-    for (let at = from; !closed.signal.aborted; ) {
+    for (let at = from; !closed.aborted; ) {
       const { chunks, gap, next } = readChunks(live.output, at, PAGE_BYTES);
       let text = gap ? `event: gap\ndata: ${JSON.stringify(gap)}\n\n` : '';
       for (const chunk of chunks)
         text += `event: output\nid: ${chunk.seq + chunkBytes(chunk)}\ndata: ${JSON.stringify(chunk)}\n\n`;
       at = next;
-      if (text !== '' && !response.write(text)) await once(response, 'drain', { signal: closed.signal });
+      if (text !== '' && !response.write(text)) await once(response, 'drain', { signal: closed });
       live.output.acknowledge(reader, at);
       if (at < live.output.end) continue;
       if (live.ended) {
-        response.end(`event: exit\ndata: ${JSON.stringify(live.run)}\n\n`);
+        response.write(`event: exit\ndata: ${JSON.stringify(live.run)}\n\n`);
         return;
       }
-      await news(live, closed.signal);
+      await news(live, closed);
     }
   } catch (error) {
-    if (!closed.signal.aborted) throw error;
+    if (!closed.aborted) throw error;
   } finally {
     clearInterval(keepAlive);
     live.output.removeReader(reader);
+    response.end();
   }
 }
 

@@ -37,6 +37,8 @@ export interface RouteOptions {
   brokenRuntimes: readonly RuntimeProblem[];
   status(): DaemonStatus;
   shutdown(force: boolean): void;
+  /** Aborted when the daemon closes: who waits for news is answered with what there is. */
+  closing: AbortSignal;
 }
 
 const id = Type.Object({ id: Type.String({ maxLength: 100 }) });
@@ -160,13 +162,13 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
           'cache-control': 'no-store',
           'x-accel-buffering': 'no',
         });
-        await outputEvents(live, from, reply.raw);
+        await outputEvents(live, from, reply.raw, options.closing);
         return;
       }
       const gone = new AbortController();
       reply.raw.on('close', () => gone.abort());
       const waitMs = Math.min(Number(request.query.wait ?? 25_000), LONGEST_POLL_MS);
-      return outputPage(live, from, waitMs, gone.signal);
+      return outputPage(live, from, waitMs, AbortSignal.any([gone.signal, options.closing]));
     },
   );
 

@@ -26,6 +26,8 @@ interface Shelf {
 /** Recently used small contents stay in memory: a run of a thousand files should not open a thousand files. */
 const MEMORY_BYTES = 16 * 2 ** 20;
 const MEMORY_LARGEST_BYTES = 256 * 1024;
+/** The disk is full, the user's quota is used up, or a file would be larger than this process may write. */
+const NO_SPACE = new Set<string | undefined>(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
 export class Blobs {
   readonly #folder: string;
@@ -82,7 +84,7 @@ export class Blobs {
       await rename(partial, join(shelf.folder, hash));
     } catch (error) {
       await rm(partial, { force: true });
-      if ((error as NodeJS.ErrnoException).code === 'ENOSPC') {
+      if (NO_SPACE.has((error as NodeJS.ErrnoException).code)) {
         throw new CodeRunnerError('disk_full', 'The contents could not be kept: the disk is full.', { cause: error });
       }
       throw error;

@@ -177,7 +177,7 @@ print(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())
 
   it('is sent signals over HTTP', async () => {
     const { id } = await daemon.start(python(SLEEPS));
-    await daemon.json('GET', `/v1/runs/${id}/output?wait=60000`);
+    await daemon.printed(id, 'ready\n');
     assert.equal((await daemon.refusal('POST', `/v1/runs/${id}/signal`, { signal: 'SIGNAL' })).code, 'bad_request');
     assert.equal((await daemon.fetch('POST', `/v1/runs/${id}/signal`, { signal: 'SIGTERM' })).status, 204);
     const { run } = await daemon.follow(id);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import pino from 'pino';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { startDaemon } from '../../src/http/daemon.ts';
-import type { ErrorBody, OutputPage, Run, RunRequest } from '../../src/protocol/index.ts';
+import type { ErrorBody, OutputChunk, OutputPage, Run, RunRequest } from '../../src/protocol/index.ts';
 import { TestStream } from './stream.ts';
 
 /** How a run ended, and what it printed. */
@@ -67,11 +67,26 @@ export class DaemonClient {
   /** Reads a run's output page by page until the run has ended. */
   async follow(id: string): Promise<Followed> {
     const printed = { stdout: '', stderr: '' };
+    for await (const { channel, data } of this.#chunks(id)) printed[channel] += data;
+    return { run: await this.run(id), ...printed };
+  }
+
+  /** Waits until the program has printed something. */
+  async printed(id: string, text: string): Promise<void> {
+    let printed = '';
+    for await (const { data } of this.#chunks(id)) {
+      printed += data;
+      if (printed.includes(text)) return;
+    }
+    throw new Error(`The run ended before it printed "${text}": ${JSON.stringify(await this.run(id))}`);
+  }
+
+  async *#chunks(id: string): AsyncGenerator<OutputChunk> {
     for (let from = 0; ; ) {
       const page = await this.json<OutputPage>('GET', `/v1/runs/${id}/output?from=${from}&wait=60000`);
-      for (const { channel, data } of page.chunks) printed[channel] += data;
+      yield* page.chunks;
       from = page.next;
-      if (page.done) return { run: await this.run(id), ...printed };
+      if (page.done) return;
     }
   }
 
