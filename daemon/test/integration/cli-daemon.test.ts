@@ -254,8 +254,9 @@ try coderunner sta; try coderunner run --out; try coderunner run hel; try coderu
     });
 
   it('no colours but on a terminal, and none there with NO_COLOR', async () => {
+    // A CI that it does not know counts as one without colours.
     const on = (env: string) =>
-      cli.program('script', ['-qefc', `${env} ${cli.shell} run missing.py`, '/dev/null']).ended;
+      cli.program('script', ['-qefc', `env -u CI ${env} ${cli.shell} run missing.py`, '/dev/null']).ended;
     const colour = '\x1b[';
     assert.ok(!(await cli.run(['run', 'missing.py'])).stderr.includes(colour));
     assert.ok((await on('TERM=xterm-256color')).stdout.includes(colour));
