@@ -30,11 +30,16 @@ if (unknown !== undefined) {
   process.exit(2);
 }
 
+/** The exit code of a program that somebody ended. */
+const INTERRUPTED = 130;
+
 const results: Result[] = [];
 const date = new Date().toISOString();
 const docker = await connectEngine();
 say('starting a daemon and waiting for its pool');
 await using daemon = await BenchDaemon.start(options.daemon);
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => void daemon[Symbol.asyncDispose]().finally(() => process.exit(INTERRUPTED)));
 await using sandbox = await Sandbox.connect(daemon);
 const machine = describeMachine((await daemon.status()).pool.engine.name);
 for (const id of ids) {
