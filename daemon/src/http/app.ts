@@ -52,6 +52,8 @@ export async function buildApp(options: AppOptions) {
       const known = asCodeRunnerError(error);
       if (known.status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
       if (known.status === 429) reply.header('retry-after', '1');
+      // Nobody reads the rest of a refused upload; the connection's next request would wait behind it.
+      if (!request.raw.complete) reply.header('connection', 'close');
       return reply.code(known.status).send({ error: known.toJSON() });
     })
     .setNotFoundHandler((request) => {
