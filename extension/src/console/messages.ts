@@ -42,7 +42,7 @@ export interface RunView {
   peakMemoryBytes: number | null;
   /** Whether typed input reaches the program. */
   acceptsInput: boolean;
-  /** The program has a terminal (else pipes: the page echoes nothing and turns `\n` into `\r\n` itself). */
+  /** The program has a terminal (else pipes: the page echoes and edits the typed line, and turns `\n` into `\r\n` itself). */
   tty: boolean;
   /** Produced files; the contents are asked for with `file`. */
   files: ProducedFile[];
@@ -91,6 +91,11 @@ export type ToPage =
   | { type: 'closed'; tab: number }
   /** Show this tab; with `focus` the keyboard goes to its terminal. */
   | { type: 'activate'; tab: number; focus: boolean }
+  /**
+   * What the run printed before the offset `to` follows a second time, for a page that was loaded again: what its program asked
+   * the terminal there (where the cursor is, which colours) was answered then.
+   */
+  | { type: 'replay'; run: number; to: number }
   /** `seq` is the offset of the first byte of `data` in all that the run prints. */
   | { type: 'output'; run: number; seq: number; channel: 'stdout' | 'stderr'; data: Uint8Array }
   /** These bytes came faster than they could be kept, and are missing. */

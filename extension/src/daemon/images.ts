@@ -1,0 +1,76 @@
+/** Builds a language's image on this machine, with a notification that shows the build's own steps and can be cancelled. */
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { CodeRunnerError, type RuntimeInfo } from '@coderunner/daemon/protocol';
+import { l10n, ProgressLocation, window } from 'vscode';
+import type { LocalDaemon } from './local.ts';
+
+/** `python 3/12: RUN apt-get install …`, as `coderunner runtimes build` prints it. */
+const STEP = /^(\S+) (\d+)\/(\d+): (.*)$/;
+const LAST_LINES = 20;
+
+/**
+ * @param onLine told everything that the build prints
+ * @param signal cancels it, as the notification's button does
+ * @throws CodeRunnerError build_failed; an AbortError when it was cancelled
+ */
+export async function buildImage(
+  local: LocalDaemon,
+  runtime: Pick<RuntimeInfo, 'id' | 'name'>,
+  onLine: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const title = l10n.t('Preparing {0} for its first run', runtime.name);
+  await window.withProgress(
+    { location: ProgressLocation.Notification, title, cancellable: true },
+    async (progress, token) => {
+      const cancelled = new AbortController();
+      token.onCancellationRequested(() => cancelled.abort());
+      const stop = AbortSignal.any([signal, cancelled.signal]);
+      stop.throwIfAborted();
+      const child = local.spawn(['runtimes', 'build', runtime.id]);
+      const end = () => child.kill('SIGINT');
+      stop.addEventListener('abort', end);
+      try {
+        const exited = once(child, 'exit') as Promise<[number | null]>;
+        const last: string[] = [];
+        let done = 0;
+        const reading = (async () => {
+          if (!child.stderr) return;
+          for await (const line of createInterface({ input: child.stderr })) {
+            onLine(line);
+            last.push(line);
+            if (last.length > LAST_LINES) last.shift();
+            const [, image, step, steps, what] = STEP.exec(line) ?? [];
+            if (!step) continue;
+            const percent = (Number(step) / Number(steps)) * 100;
+            progress.report({
+              message: `${image} ${step}/${steps}: ${what?.slice(0, 80)}`,
+              increment: Math.max(0, percent - done),
+            });
+            done = Math.max(done, percent);
+          }
+        })();
+        const [[code]] = await Promise.all([exited, reading, child.stdout && text(child.stdout)]);
+        stop.throwIfAborted();
+        if (code !== 0)
+          throw new CodeRunnerError(
+            'build_failed',
+            l10n.t('{0} could not be prepared: {1}', runtime.name, reason(last)),
+            {
+              details: last,
+            },
+          );
+      } finally {
+        stop.removeEventListener('abort', end);
+      }
+    },
+  );
+}
+
+/** What the command line says last is the error, or its way out; the error stands after its name. */
+function reason(lines: readonly string[]): string {
+  const error = lines.findLast((line) => /^coderunner: /.test(line)) ?? lines.at(-1) ?? '';
+  return error.replace(/^coderunner: /, '');
+}

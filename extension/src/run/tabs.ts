@@ -1,0 +1,193 @@
+/**
+ * The programs that were run, one tab each. A tab holds its program's latest run; running it again stops the one before. What is running is
+ * remembered in the workspace, so that a window that was loaded again goes on showing it.
+ */
+import type { TtySize } from '@coderunner/daemon/protocol';
+import { type Disposable, EventEmitter, type Memento } from 'vscode';
+import type { Tab as TabView } from '../console/messages.ts';
+import type { Daemon } from '../daemon/daemon.ts';
+import { HashCache } from './collect.ts';
+import type { Program } from './program.ts';
+import { Session } from './session.ts';
+
+const STATE = 'coderunner.tabs';
+const PROGRAMS = 'coderunner.programs';
+/** Programs that can be run again from the history, the latest. */
+const MOST_PROGRAMS = 100;
+/** A larger text is not kept for another time. */
+const LONGEST_TEXT = 64 * 1024;
+/** Programs that are remembered; beyond it, those that ended longest ago go. */
+const MOST_TABS = 20;
+const USUAL_SIZE: TtySize = { rows: 24, cols: 80 };
+
+export interface Tab {
+  readonly id: number;
+  program: Program;
+  session: Session;
+}
+
+interface Remembered {
+  program: Program;
+  runId: string;
+  /** The team's daemon that it is on; none for this machine's. */
+  url?: string;
+}
+
+export class Tabs implements Disposable {
+  readonly #daemon: Daemon;
+  readonly #memory: Memento;
+  readonly #hashes = new HashCache();
+  readonly #tabs = new Map<number, Tab>();
+  readonly #opened = new EventEmitter<Tab>();
+  readonly #changed = new EventEmitter<Tab>();
+  readonly #closed = new EventEmitter<Tab>();
+  #ids = 0;
+  #latest: Tab | undefined;
+  /** Of the console; programs start with it. */
+  size = USUAL_SIZE;
+
+  /** A run begins in this tab: a new one, or one that had a run before. */
+  readonly onDidOpen = this.#opened.event;
+  /** Its run has news. */
+  readonly onDidChange = this.#changed.event;
+  readonly onDidClose = this.#closed.event;
+
+  constructor(daemon: Daemon, memory: Memento) {
+    this.#daemon = daemon;
+    this.#memory = memory;
+  }
+
+  get all(): Tab[] {
+    return [...this.#tabs.values()];
+  }
+
+  /** The one that ran last. */
+  get latest(): Tab | undefined {
+    return this.#latest;
+  }
+
+  get running(): Tab[] {
+    return this.all.filter(({ session }) => !session.ended);
+  }
+
+  get(id: number): Tab | undefined {
+    return this.#tabs.get(id);
+  }
+
+  /** The tab whose present run has this number. */
+  ofRun(id: number): Tab | undefined {
+    return this.all.find(({ session }) => session.id === id);
+  }
+
+  /** Runs a program. One with the same key that still runs is stopped, and makes way. */
+  run(program: Program): Tab {
+    const before = this.all.find((tab) => tab.program.key === program.key);
+    if (before) {
+      if (!before.session.ended) before.session.stop();
+      before.session.leave();
+    }
+    const tab = this.#open(program, before);
+    this.#trim();
+    return tab;
+  }
+
+  /** Shows a run of the past, or of another window, in a tab. */
+  show(runId: string, title: string): Tab {
+    const known = this.all.find(({ session }) => session.runId === runId);
+    if (known) return known;
+    const program = this.programOf(runId) ?? { title, uri: '', entry: title };
+    return this.#open({ ...program, key: `run:${runId}` }, undefined, runId);
+  }
+
+  /** What a run of this workspace ran, if that is remembered. */
+  programOf(runId: string): Program | undefined {
+    return this.#memory.get<[string, Program][]>(PROGRAMS, []).find(([id]) => id === runId)?.[1];
+  }
+
+  rerun(tab: Tab): Tab {
+    return this.run(tab.program);
+  }
+
+  close(tab: Tab): void {
+    if (!tab.session.ended) tab.session.stop();
+    tab.session.leave();
+    tab.session.transcript.detach();
+    this.#tabs.delete(tab.id);
+    if (this.#latest === tab) this.#latest = this.all.at(-1);
+    this.#closed.fire(tab);
+    this.#remember();
+  }
+
+  /** Takes up what an earlier window of this workspace was showing, where the daemon still knows it. */
+  async restore(): Promise<void> {
+    const remembered = this.#memory.get<Remembered[]>(STATE, []);
+    const here = remembered.filter(({ url }) => url === this.#daemon.url);
+    if (here.length === 0 || !(await this.#daemon.reachable())) return;
+    for (const { program, runId } of here) {
+      if (!this.all.some((tab) => tab.program.key === program.key)) this.#open(program, undefined, runId);
+    }
+  }
+
+  /** The window is closed or loaded again: programs go on, and are taken up by `restore`. */
+  dispose(): void {
+    for (const { session } of this.#tabs.values()) session.leave();
+    for (const emitter of [this.#opened, this.#changed, this.#closed]) emitter.dispose();
+  }
+
+  #open(program: Program, before?: Tab, resume?: string): Tab {
+    const session = new Session({
+      id: ++this.#ids,
+      program,
+      daemon: this.#daemon,
+      hashes: this.#hashes,
+      size: this.size,
+      ...(resume === undefined ? {} : { resume }),
+    });
+    const tab: Tab = before ?? { id: ++this.#ids, program, session };
+    tab.program = program;
+    tab.session = session;
+    this.#tabs.set(tab.id, tab);
+    this.#latest = tab;
+    let known = resume !== undefined;
+    session.onDidChange(() => {
+      this.#changed.fire(tab);
+      this.#remember();
+      if (known || session.runId === undefined) return;
+      known = true;
+      this.#rememberProgram(session.runId, program);
+    });
+    this.#opened.fire(tab);
+    return tab;
+  }
+
+  #trim(): void {
+    const ended = this.all.filter((tab) => tab.session.ended && tab !== this.#latest);
+    for (const tab of ended.slice(0, Math.max(0, this.#tabs.size - MOST_TABS))) this.close(tab);
+  }
+
+  #rememberProgram(runId: string, program: Program): void {
+    if ((program.text?.length ?? 0) + (program.stdin?.length ?? 0) > LONGEST_TEXT) return;
+    const before = this.#memory.get<[string, Program][]>(PROGRAMS, []);
+    void this.#memory.update(PROGRAMS, [...before.slice(1 - MOST_PROGRAMS), [runId, program]]);
+  }
+
+  #remember(): void {
+    const url = this.#daemon.url;
+    const remembered = this.all.flatMap<Remembered>(({ program, session: { runId } }) =>
+      runId === undefined ? [] : [{ program, runId, ...(url === undefined ? {} : { url }) }],
+    );
+    // Every change of a state comes by here.
+    if (JSON.stringify(remembered) !== JSON.stringify(this.#memory.get(STATE, [])))
+      void this.#memory.update(STATE, remembered);
+  }
+}
+
+/** As the console's page is told. */
+export function viewOf({ id, program, session }: Tab): TabView {
+  return {
+    id,
+    title: program.title,
+    description: [program.root, program.entry, ...(program.args ?? [])].filter(Boolean).join(' '),
+    run: session.view,
+  };
+}

@@ -1,0 +1,68 @@
+/** The output channel: the same text as the console's, as plain text that stays after the run. */
+import { StringDecoder } from 'node:string_decoder';
+import { stripVTControlCharacters } from 'node:util';
+import { formatBytes, formatDuration } from '@coderunner/daemon/protocol';
+import { type Disposable, l10n, type OutputChannel, window } from 'vscode';
+import { setting } from '../configuration.ts';
+import type { Tab, Tabs } from '../run/tabs.ts';
+
+/** An output channel keeps all of its text in an editor: a flood belongs into the console. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+export class Output implements Disposable {
+  readonly #watching: Disposable;
+  #channel: OutputChannel | undefined;
+
+  constructor(tabs: Tabs) {
+    this.#watching = tabs.onDidOpen((tab) => this.#follow(tab));
+  }
+
+  show(preserveFocus: boolean): void {
+    this.#open().show(preserveFocus);
+  }
+
+  dispose(): void {
+    this.#watching.dispose();
+    this.#channel?.dispose();
+  }
+
+  /** Made when there is something to put into it. */
+  #open(): OutputChannel {
+    this.#channel ??= window.createOutputChannel('CodeRunner');
+    return this.#channel;
+  }
+
+  #follow({ program, session }: Tab): void {
+    const channel = this.#open();
+    if (setting('clearBeforeRun')) channel.clear();
+    channel.appendLine(`— ${[program.title, ...(program.args ?? [])].join(' ')}`);
+    const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
+    let bytes = 0;
+    const printing = session.onDidPrint(({ channel: name, data }) => {
+      const had = bytes;
+      bytes += data.length;
+      if (had >= MOST_BYTES) return;
+      channel.append(plain(decoders[name].write(Buffer.from(data))));
+      if (bytes >= MOST_BYTES) channel.appendLine(`\n${l10n.t('… the rest is in the console.')}`);
+    });
+    void session.over.then(() => {
+      printing.dispose();
+      const { message, hint, exitCode, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
+      const verdict = message ?? (exitCode === null ? session.view.phase : l10n.t('Exit code {0}', exitCode));
+      const usage = [
+        elapsedMs === null ? [] : formatDuration(elapsedMs),
+        cpuMs === null ? [] : `CPU ${formatDuration(cpuMs)}`,
+        peakMemoryBytes === null ? [] : formatBytes(peakMemoryBytes),
+      ].flat();
+      channel.appendLine(`\n— ${[verdict, ...usage].join(', ')}`);
+      if (hint !== null) channel.appendLine(`  ${hint}`);
+    });
+  }
+}
+
+/** Without colours; and of a line that was drawn over and over, as progress bars do, only the last state. */
+function plain(text: string): string {
+  return stripVTControlCharacters(text)
+    .replaceAll('\r\n', '\n')
+    .replace(/[^\n]*\r(?!\n|$)/g, '');
+}

@@ -1,0 +1,35 @@
+/** Runs inside the extension host: VS Code calls `run()`. */
+import { connect } from 'node:net';
+import { format } from 'node:util';
+import Mocha from 'mocha';
+
+/** A line of the report, or the totals, which come last. */
+export interface Report {
+  text?: string;
+  totals?: { passes: number; failures: number; pending: number };
+}
+
+export async function run(): Promise<void> {
+  const socket = connect(process.env.CODERUNNER_TEST_REPORT as string);
+  const report = (message: Report) => socket.write(`${JSON.stringify(message)}\n`);
+  const mocha = new Mocha({ ui: 'bdd', timeout: 60_000, forbidOnly: Boolean(process.env.CI), failZero: true });
+  mocha.suite.emit('pre-require', globalThis, '', mocha);
+  // Mocha's own report, line by line, to where somebody reads it.
+  const { consoleLog } = Mocha.reporters.Base;
+  Mocha.reporters.Base.consoleLog = (...args: unknown[]) => report({ text: format(...args) });
+  try {
+    await import('./run.test.ts');
+    await new Promise<void>((resolve) => {
+      const runner = mocha.run(() => resolve());
+      runner.once('end', () => {
+        const { passes, failures, pending } = runner.stats as Required<Report>['totals'];
+        report({ totals: { passes, failures, pending } });
+      });
+    });
+  } catch (error) {
+    report({ text: format(error), totals: { passes: 0, failures: 1, pending: 0 } });
+  } finally {
+    Mocha.reporters.Base.consoleLog = consoleLog;
+    await new Promise<void>((resolve) => socket.end(resolve));
+  }
+}
