@@ -1,0 +1,177 @@
+/** A tab: its program's run as the extension tells it, and its screen. */
+import type { ConsoleSettings, RunView, Tab } from '../../extension/src/console/messages.ts';
+import { MAX_INPUT_CHARS } from '../../extension/src/console/messages.ts';
+import { wordsOf } from './format.ts';
+import { post } from './host.ts';
+import { number, t } from './l10n.ts';
+import { problemIn, type SourceLink } from './links.ts';
+import { Screen, type ScreenEvents } from './screen.ts';
+
+/** Acknowledged at least this often, and whenever nothing is left to draw. */
+const ACK_BYTES = 64 * 1024;
+/** How much of the end of the output is read to find where the problem is. */
+const PROBLEM_LINES = 400;
+
+export interface TabEvents extends Pick<ScreenEvents, 'key' | 'hover' | 'found'> {
+  /** What the header shows has changed. */
+  changed(): void;
+}
+
+export class TabView {
+  readonly screen: Screen;
+  #tab: Tab;
+  #settings: ConsoleSettings;
+  #decoders = decoders();
+  /** Offset after the last byte that is on the screen, after the last one that was given to it, and the last that was acknowledged. */
+  #drawn = 0;
+  #given = 0;
+  #acknowledged = 0;
+  /** What comes before this offset has been shown before. */
+  #replayTo = 0;
+  #problem: SourceLink | undefined;
+  #events: TabEvents;
+  /** When the program started, on this page's clock. */
+  #startedAt: number | undefined;
+
+  constructor(container: HTMLElement, tab: Tab, settings: ConsoleSettings, events: TabEvents) {
+    this.#tab = tab;
+    this.#settings = settings;
+    this.#events = events;
+    this.screen = new Screen(container, settings, {
+      ...events,
+      input: (data) => this.#send(data),
+      interrupt: () => post({ type: 'signal', run: this.run.id, signal: 'SIGINT' }),
+      eof: () => post({ type: 'eof', run: this.run.id }),
+      resized: (rows, cols) => post({ type: 'resize', tab: this.id, rows, cols }),
+      openSource: (link) => this.openSource(link),
+      openUrl: (url) => post({ type: 'openUrl', url }),
+      drawn: () => this.#lookForProblem(),
+    });
+    this.#begin();
+  }
+
+  get id(): number {
+    return this.#tab.id;
+  }
+
+  get title(): string {
+    return this.#tab.title;
+  }
+
+  get description(): string {
+    return this.#tab.description;
+  }
+
+  get run(): RunView {
+    return this.#tab.run;
+  }
+
+  /** The place to look at first, once the run has failed. */
+  get problem(): SourceLink | undefined {
+    return this.#problem;
+  }
+
+  /** Milliseconds that the program has run; undefined before it does. */
+  get elapsedMs(): number | undefined {
+    if (this.run.elapsedMs === null) return undefined;
+    return this.run.ended || this.#startedAt === undefined ? this.run.elapsedMs : performance.now() - this.#startedAt;
+  }
+
+  /** @returns what should be announced: nothing where nothing new is to be said */
+  update(tab: Tab): string | undefined {
+    const before = this.run;
+    this.#tab = tab;
+    if (tab.run.id !== before.id) this.#begin();
+    else this.#connect();
+    const said = wordsOf(tab.run);
+    return tab.run.id === before.id && said === wordsOf(before) ? undefined : `${tab.title}: ${said}`;
+  }
+
+  set settings(settings: ConsoleSettings) {
+    this.#settings = settings;
+    this.screen.settings = settings;
+  }
+
+  /** What the program printed before `to` is given a second time. */
+  replay(to: number): void {
+    this.#replayTo = to;
+    this.screen.answer(false);
+  }
+
+  output(channel: 'stdout' | 'stderr', seq: number, data: Uint8Array): void {
+    const run = this.run.id;
+    const end = seq + data.length;
+    if (seq >= this.#replayTo && this.#given < this.#replayTo) this.screen.answer(true);
+    this.#given = end;
+    this.screen.write(this.#decoders[channel].decode(data, { stream: true }), () => this.#acknowledge(run, end));
+  }
+
+  gap(from: number, to: number): void {
+    this.#decoders = decoders();
+    this.screen.notice(t('{0} bytes of output were not kept', number(to - from)));
+    this.#given = to;
+    const run = this.run.id;
+    this.screen.write('', () => this.#acknowledge(run, to));
+  }
+
+  clear(): void {
+    this.screen.clear(this.run.ended);
+    this.#problem = undefined;
+    this.#events.changed();
+  }
+
+  openSource({ path, line, column }: SourceLink): void {
+    post({ type: 'openFile', run: this.run.id, path, line, ...(column !== undefined && { column }) });
+  }
+
+  [Symbol.dispose](): void {
+    this.screen[Symbol.dispose]();
+  }
+
+  /** Another run has taken the tab. */
+  #begin(): void {
+    this.#decoders = decoders();
+    this.#drawn = this.#given = this.#acknowledged = this.#replayTo = 0;
+    this.#problem = undefined;
+    this.#startedAt = undefined;
+    this.screen.beginRun(this.#settings.clearBeforeRun);
+    this.screen.answer(true);
+    this.#connect();
+  }
+
+  #connect(): void {
+    const { acceptsInput, ended, tty, elapsedMs } = this.run;
+    this.screen.connect({ tty, input: acceptsInput && !ended });
+    this.#startedAt = elapsedMs === null ? undefined : performance.now() - elapsedMs;
+    this.#lookForProblem();
+  }
+
+  #send(data: string): void {
+    for (let at = 0; at < data.length; at += MAX_INPUT_CHARS)
+      post({ type: 'input', run: this.run.id, data: data.slice(at, at + MAX_INPUT_CHARS) });
+  }
+
+  #acknowledge(run: number, end: number): void {
+    if (run !== this.run.id) return;
+    this.#drawn = end;
+    if (this.#drawn - this.#acknowledged < ACK_BYTES && this.#drawn < this.#given) return;
+    this.#acknowledged = this.#drawn;
+    post({ type: 'ack', run, seq: this.#drawn });
+  }
+
+  /** The verdict may be known before the last output is drawn. */
+  #lookForProblem(): void {
+    const { ended, exitCode, phase } = this.run;
+    const failed = ended && phase !== 'succeeded' && phase !== 'cancelled' && (exitCode !== null || phase !== 'lost');
+    if (!failed) return;
+    const found = problemIn(this.screen.lines(PROBLEM_LINES));
+    if (found?.line === this.#problem?.line && found?.path === this.#problem?.path) return;
+    this.#problem = found;
+    this.#events.changed();
+  }
+}
+
+/** The channels are cut apart anywhere: each has its own half of a character. */
+function decoders() {
+  return { stdout: new TextDecoder(), stderr: new TextDecoder() };
+}
