@@ -9,7 +9,9 @@ import { checkProtocol, discover, type LocalDaemon } from './address.ts';
 /** A daemon serves within half a second or so, longer on a machine that is busy or has just started. */
 const SERVES_WITHIN_MS = 30_000;
 const LOOK_EVERY_MS = 15;
-const RELAUNCH_MS = 300;
+/** Between starts while another daemon has the data folder and does not serve; longer each time. */
+const RELAUNCH_FIRST_MS = 300;
+const RELAUNCH_MOST_MS = 3_000;
 /** A log that is longer when a daemon starts is put aside, so that it cannot grow for ever. */
 const LONGEST_LOG_BYTES = 10 * 2 ** 20;
 const LAST_LOG_BYTES = 4_096;
@@ -43,10 +45,12 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
     checkProtocol(running);
     return { ...running, startedNow: false };
   }
+  const cancellable = options.signal ? { signal: options.signal } : {};
   let launched = await launch(options);
   const giveUpAt = performance.now() + SERVES_WITHIN_MS;
+  let relaunchMs = RELAUNCH_FIRST_MS;
   for (;;) {
-    await sleep(LOOK_EVERY_MS, undefined, options.signal ? { signal: options.signal } : {});
+    await sleep(LOOK_EVERY_MS, undefined, cancellable);
     const started = await discover(options.dataDir);
     if (started) {
       checkProtocol(started);
@@ -58,7 +62,9 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
       if (!said.includes('already_running'))
         throw didNotStart(options.dataDir, said, `The daemon ended as soon as it was started (${failure}).`);
       // Another one is coming up, and will be found; or one is stopping, and its place will be free.
-      await sleep(RELAUNCH_MS);
+      if (performance.now() > giveUpAt) throw occupied(options.dataDir);
+      await sleep(relaunchMs, undefined, cancellable);
+      relaunchMs = Math.min(relaunchMs * 2, RELAUNCH_MOST_MS);
       if (!(await discover(options.dataDir))) launched = await launch(options);
     }
     if (performance.now() > giveUpAt)
@@ -107,6 +113,12 @@ async function sizeOf(path: string): Promise<number> {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return 0;
     throw error;
   }
+}
+
+function occupied(dataDir: string): CodeRunnerError {
+  return new CodeRunnerError('not_running', `Another daemon has the data folder ${dataDir}, but does not serve.`, {
+    hint: `It may still be stopping: ${logFile(dataDir)} tells. Wait for it, or end that process.`,
+  });
 }
 
 function didNotStart(dataDir: string, said: string, message: string): CodeRunnerError {
