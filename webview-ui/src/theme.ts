@@ -48,31 +48,44 @@ export function contrastOf(bodyClass: string): number {
   return /\bvscode-high-contrast/.test(bodyClass) ? 7 : 4.5;
 }
 
-/** How the search marks what it finds. xterm.js takes only `#rrggbb` here, and lays the colour beneath the text. */
+/** How the search marks what it finds. xterm.js takes only `#rrggbb` here, so what is transparent is mixed with the background. */
 export function searchColors(value: (name: string) => string): NonNullable<ISearchOptions['decorations']> {
-  const match = hex(value('terminal-findMatchHighlightBackground')) ?? '#515c6a';
-  const active = hex(value('terminal-findMatchBackground')) ?? '#9e6a03';
-  const border = hex(value('terminal-findMatchHighlightBorder'));
-  const activeBorder = hex(value('terminal-findMatchBorder'));
+  const background = themeOf(value).background ?? '';
+  const color = (name: string) => opaque(value(name), background);
+  // High contrast themes draw borders instead of backgrounds.
+  const highContrast = color('contrastActiveBorder');
+  const match = color('terminal-findMatchHighlightBackground');
+  const active = color('terminal-findMatchBackground');
+  const matchBorder = color('terminal-findMatchHighlightBorder') ?? highContrast;
+  const activeMatchBorder = color('terminal-findMatchBorder') ?? highContrast;
   return {
-    matchBackground: match,
-    activeMatchBackground: active,
-    ...(border && { matchBorder: border }),
-    ...(activeBorder && { activeMatchBorder: activeBorder }),
-    matchOverviewRuler: match,
-    activeMatchColorOverviewRuler: active,
+    ...(match && { matchBackground: match }),
+    ...(active && { activeMatchBackground: active }),
+    ...(matchBorder && { matchBorder }),
+    ...(activeMatchBorder && { activeMatchBorder }),
+    matchOverviewRuler: match ?? matchBorder ?? '#515c6a',
+    activeMatchColorOverviewRuler: active ?? activeMatchBorder ?? '#9e6a03',
   };
 }
 
-/** @returns `#rrggbb` without any transparency; undefined where it is no colour in hexadecimal */
-function hex(color: string): string | undefined {
-  const short = /^#([\da-f])([\da-f])([\da-f])$/i.exec(color);
-  if (short)
-    return `#${short
-      .slice(1)
-      .map((digit) => digit + digit)
-      .join('')}`;
-  return /^#[\da-f]{6}/i.exec(color)?.[0];
+/** @returns `#rrggbb`; undefined where it is no colour, as VS Code writes them */
+function opaque(color: string, background: string): string | undefined {
+  const [over, under] = [channels(color), channels(background)];
+  if (!over) return undefined;
+  const mixed = over.rgb.map((channel, index) => channel * over.alpha + (under?.rgb[index] ?? 0) * (1 - over.alpha));
+  return `#${mixed.map((channel) => Math.round(channel).toString(16).padStart(2, '0')).join('')}`;
+}
+
+/** Reads `#rgb`, `#rrggbb`, `#rrggbbaa`, `rgb(…)` and `rgba(…)`. */
+function channels(color: string): { rgb: number[]; alpha: number } | undefined {
+  const digits = /^#([\da-f]{3,8})$/i.exec(color)?.[1];
+  if (digits) {
+    const long = digits.length < 6 ? digits.replace(/./g, '$&$&') : digits;
+    const bytes = long.match(/../g)?.map((byte) => Number.parseInt(byte, 16)) ?? [];
+    return { rgb: bytes.slice(0, 3), alpha: (bytes[3] ?? 255) / 255 };
+  }
+  const numbers = /^rgba?\(([\d., ]+)\)$/.exec(color)?.[1]?.split(',').map(Number);
+  return numbers && { rgb: numbers.slice(0, 3), alpha: numbers[3] ?? 1 };
 }
 
 /** Reads the variables of this page. */
