@@ -11,6 +11,7 @@ const CHECKS: Record<string, string[]> = {
   'types of the console': ['tsc', '--project', 'webview-ui'],
   'dead code and dependencies': ['knip'],
   'generated tables in docs/': ['node', 'daemon/docs.ts', '--check'],
+  'settings of the extension': ['node', 'extension/manifest.ts', '--check'],
 };
 
 const env = color ? { ...process.env, FORCE_COLOR: '1' } : process.env;

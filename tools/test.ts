@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import type { Totals } from './reporter.ts';
 
 /** The package.json scripts that hold the tests. Their set-up has been done by `pretest`. */
-const KINDS = ['unit', 'integration'];
+const KINDS = ['unit', 'integration', 'extension', 'e2e'];
 
 const folder = mkdtempSync(join(tmpdir(), 'coderunner-tests-'));
 const sum: Totals = { passes: 0, failures: 0, pending: 0 };

@@ -17,6 +17,8 @@ export class Transcript {
   #bytes = 0;
   /** Offset after the last byte. */
   #end = 0;
+  /** Where what is to be shown begins: behind what was cleared. */
+  #from = 0;
   /** What was dropped ends here. */
   #droppedTo = 0;
   #send: ((message: ToPage) => void) | undefined;
@@ -24,6 +26,8 @@ export class Transcript {
   #next = 0;
   #sentTo = 0;
   #drawnTo = 0;
+  /** Up to here a page has been given the output before, and has answered what the program asked its terminal. */
+  #answeredTo = 0;
   #caughtUp: (() => void) | undefined;
 
   /** @param run the number by which the page knows the run */
@@ -64,6 +68,7 @@ export class Transcript {
     this.#first += this.#pieces.length;
     this.#pieces = [];
     this.#bytes = 0;
+    this.#from = this.#end;
     this.#droppedTo = this.#end;
     this.#next = this.#first;
     this.#sentTo = this.#end;
@@ -78,11 +83,18 @@ export class Transcript {
   attach(send: (message: ToPage) => void, again: boolean): void {
     this.#send = send;
     if (again) {
+      this.answered(this.#sentTo);
+      if (this.#answeredTo > 0) send({ type: 'replay', run: this.#run, to: this.#answeredTo });
       this.#next = this.#first;
-      this.#sentTo = this.#droppedTo;
-      this.#drawnTo = this.#droppedTo;
+      this.#sentTo = this.#from;
+      this.#drawnTo = this.#from;
     }
     this.#pump();
+  }
+
+  /** The output before this offset was shown by an earlier page. */
+  answered(to: number): void {
+    this.#answeredTo = Math.max(this.#answeredTo, to);
   }
 
   /** Nobody looks: the program goes on without waiting for the page. */
@@ -111,23 +123,21 @@ export class Transcript {
 
   #pump(): void {
     if (!this.#send) return;
-    if (this.#next < this.#first) {
-      this.#next = this.#first;
-      if (this.#sentTo < this.#droppedTo)
-        this.#send({ type: 'gap', run: this.#run, from: this.#sentTo, to: this.#droppedTo });
+    this.#next = Math.max(this.#next, this.#first);
+    if (this.#sentTo < this.#droppedTo) {
+      this.#send({ type: 'gap', run: this.#run, from: this.#sentTo, to: this.#droppedTo });
       this.#sentTo = this.#droppedTo;
       this.#drawnTo = Math.max(this.#drawnTo, this.#droppedTo);
     }
-    for (; this.#sentTo - this.#drawnTo < PAGE_WINDOW_BYTES; this.#next++) {
+    while (this.#sentTo - this.#drawnTo < PAGE_WINDOW_BYTES) {
       const piece = this.#pieces[this.#next - this.#first];
-      if (!piece) {
-        this.#wake();
-        return;
-      }
+      if (!piece) break;
+      this.#next++;
       if (piece.type === 'output') this.#sentTo = piece.seq + piece.data.length;
       if (piece.type === 'gap') this.#sentTo = this.#drawnTo = piece.to;
       this.#send({ ...piece, run: this.#run });
     }
+    if (this.#next === this.#first + this.#pieces.length) this.#wake();
   }
 
   #wake(): void {

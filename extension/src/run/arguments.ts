@@ -1,6 +1,7 @@
 /** Asks for a program's arguments and its input. */
 import { l10n, window, workspace } from 'vscode';
 import type { Program } from './program.ts';
+import { quote, splitArguments } from './words.ts';
 
 /** @returns undefined when the person changed their mind */
 export async function askArguments(
@@ -31,35 +32,4 @@ export async function askArguments(
   if (choice !== file) return undefined;
   const [uri] = (await window.showOpenDialog({ title: l10n.t('Input for {0}', title) })) ?? [];
   return uri && { args, stdin: Buffer.from(await workspace.fs.readFile(uri)).toString('utf8') };
-}
-
-/** As a shell splits words, without any of its expansions. @returns undefined where a quote is not closed */
-export function splitArguments(line: string): string[] | undefined {
-  const words: string[] = [];
-  let word: string | undefined;
-  let quoted = '';
-  for (let at = 0; at < line.length; at++) {
-    const char = line[at] as string;
-    if (quoted === "'" ? char !== "'" : char === '\\' && at + 1 < line.length) {
-      word = (word ?? '') + (quoted === "'" ? char : line[++at]);
-    } else if (quoted) {
-      if (char === quoted) quoted = '';
-      else word = (word ?? '') + char;
-    } else if (char === '"' || char === "'") {
-      quoted = char;
-      word ??= '';
-    } else if (/\s/.test(char)) {
-      if (word !== undefined) words.push(word);
-      word = undefined;
-    } else {
-      word = (word ?? '') + char;
-    }
-  }
-  if (quoted) return undefined;
-  if (word !== undefined) words.push(word);
-  return words;
-}
-
-function quote(word: string): string {
-  return /^[^\s"'\\]+$/.test(word) ? word : `"${word.replace(/["\\]/g, '\\$&')}"`;
 }

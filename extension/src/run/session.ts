@@ -282,6 +282,8 @@ export class Session {
   };
 
   #state(run: Run): void {
+    // The first that is heard of a run that was shown before.
+    if (this.#resume !== undefined && !this.#run) this.transcript.answered(run.outputBytes);
     this.#run = run;
     if (run.startedAt !== null) this.#startedAt ??= Date.now() - sinceStart(run);
     if (isEnd(run.state)) {

@@ -21,6 +21,14 @@ const SERVER_MAIN = join(VSCODE, 'out/server-main.js');
 /** Written when everything is there: an installation that was interrupted is begun again. */
 const COMPLETE = join(CACHE, 'complete');
 
+/** Nothing that draws attention away from what is tested. */
+const QUIET = {
+  'chat.disableAIFeatures': true,
+  'workbench.startupEditor': 'none',
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'workbench.tips.enabled': false,
+};
+
 /** VS Code's server with what it keeps in a folder of its own; disposing stops it and removes the folder. */
 export class CodeServer implements AsyncDisposable {
   /** Such as `127.0.0.1:40123`. */
@@ -46,7 +54,7 @@ export class CodeServer implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'coderunner-vscode-'));
     const shared = ['--accept-server-license-terms', '--server-data-dir', folder, '--telemetry-level', 'off'];
     await mkdir(join(folder, 'data/Machine'), { recursive: true });
-    await writeFile(join(folder, 'data/Machine/settings.json'), JSON.stringify(options.settings ?? {}));
+    await writeFile(join(folder, 'data/Machine/settings.json'), JSON.stringify({ ...QUIET, ...options.settings }));
     for (const vsix of options.vsix ?? []) {
       const child = spawn(NODE, [SERVER_MAIN, ...shared, '--install-extension', vsix], {
         stdio: ['ignore', 'pipe', 'inherit'],

@@ -3,9 +3,10 @@ import { connect } from 'node:net';
 import { format } from 'node:util';
 import Mocha from 'mocha';
 
-/** A line of the report, or the totals, which come last. */
+/** A line of the report, word of a failure at the time, or the totals, which come last. */
 export interface Report {
   text?: string;
+  failed?: true;
   totals?: { passes: number; failures: number; pending: number };
 }
 
@@ -21,6 +22,7 @@ export async function run(): Promise<void> {
     await import('./run.test.ts');
     await new Promise<void>((resolve) => {
       const runner = mocha.run(() => resolve());
+      runner.on('fail', () => report({ failed: true }));
       runner.once('end', () => {
         const { passes, failures, pending } = runner.stats as Required<Report>['totals'];
         report({ totals: { passes, failures, pending } });

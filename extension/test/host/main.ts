@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import esbuild from 'esbuild';
 import { CodeServer } from '../harness/code-server.ts';
 import { Environment, EXTENSION } from '../harness/environment.ts';
-import { launchBrowser, openWindow } from '../harness/window.ts';
+import { launchBrowser, openWindow, screenshot } from '../harness/window.ts';
 import type { Report } from './index.ts';
 
 /** Much longer than the suite needs: only a VS Code that hangs comes to it. */
@@ -46,6 +46,7 @@ let ended = false;
 for await (const line of createInterface({ input: connection, signal: AbortSignal.timeout(HANGS_AFTER_MS) })) {
   const report = JSON.parse(line) as Report;
   if (report.text !== undefined) console.log(report.text);
+  if (report.failed) await screenshot(page, 'extension-host-failure');
   if (report.totals) {
     Object.assign(totals, report.totals);
     ended = true;

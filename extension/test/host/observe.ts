@@ -2,7 +2,9 @@
 import { type TextDocument, workspace } from 'vscode';
 
 function isChannel(document: TextDocument): boolean {
-  return document.uri.scheme === 'output' && document.fileName.includes('CodeRunner') && !document.fileName.includes('Log');
+  return (
+    document.uri.scheme === 'output' && document.fileName.includes('CodeRunner') && !document.fileName.includes('Log')
+  );
 }
 
 /** Resolves with the channel's text once it matches; the test's own timeout ends the waiting. */
