@@ -16,20 +16,20 @@
 /* An archive ends with two blocks of zeros. */
 #define TRAILER_BYTES (2 * TAR_BLOCK_BYTES)
 
-static bool add_path(struct collect *collect, const char *path)
+static bool add_file(struct collect *collect, const char *path, uint64_t bytes)
 {
-    if (collect->path_count == collect->path_room) {
-        size_t room = collect->path_room ? collect->path_room * 2 : 64;
-        char **paths = realloc(collect->paths, room * sizeof *paths);
-        if (paths == NULL)
+    if (collect->file_count == collect->file_room) {
+        size_t room = collect->file_room ? collect->file_room * 2 : 64;
+        struct collect_file *files = realloc(collect->files, room * sizeof *files);
+        if (files == NULL)
             return false;
-        collect->paths = paths;
-        collect->path_room = room;
+        collect->files = files;
+        collect->file_room = room;
     }
     char *copy = strdup(path);
     if (copy == NULL)
         return false;
-    collect->paths[collect->path_count++] = copy;
+    collect->files[collect->file_count++] = (struct collect_file){copy, bytes};
     return true;
 }
 
@@ -41,13 +41,60 @@ static bool is_wanted(const char *const *globs, const char *path)
     return false;
 }
 
-/*
- * Finds files below the folder at `path`, which has `length` bytes and room for more. Folders that the run user may not read, and paths
- * that the protocol has no room for, are passed over. False without memory.
- */
-static bool find_below(struct collect *collect, const struct workspace *workspace, const char *const *globs, char path[PATH_MAX_BYTES + 1], size_t length)
+static ssize_t read_some(int fd, uint8_t *bytes, size_t count)
 {
-    int fd = workspace_open_at(workspace, path, O_RDONLY | O_DIRECTORY);
+    ssize_t got;
+    do
+        got = read(fd, bytes, count);
+    while (got < 0 && errno == EINTR);
+    return got;
+}
+
+/* `fd` is open for reading, or -1. Closes what is no regular file and returns -1 for it. */
+static int regular_file(int fd, struct stat *status)
+{
+    if (fd >= 0 && (fstat(fd, status) != 0 || !S_ISREG(status->st_mode))) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+/*
+ * Whether the file is new or not what intake left. Only what may be as intake left it is read: a program can leave more holes than could be
+ * read in any time.
+ */
+static bool is_changed(const struct workspace *workspace, const char *path, int fd, uint64_t bytes)
+{
+    static uint8_t piece[65536];
+    struct fingerprint print = {0};
+    ssize_t count;
+    if (!workspace_has_intake(workspace, path, bytes))
+        return true;
+    while ((count = read_some(fd, piece, sizeof piece)) > 0)
+        fingerprint_add(&print, piece, (size_t)count);
+    return workspace_is_changed(workspace, path, fingerprint_value(&print));
+}
+
+/* Takes down the file `name` of a folder if it can be read and is changed. False without memory. */
+static bool find_file(struct collect *collect, const struct workspace *workspace, int folder, const char *name, const char *path)
+{
+    struct stat status;
+    int fd = regular_file(openat(folder, name, O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC), &status);
+    if (fd < 0)
+        return true;
+    bool changed = is_changed(workspace, path, fd, (uint64_t)status.st_size);
+    close(fd);
+    return !changed || add_file(collect, path, (uint64_t)status.st_size);
+}
+
+/*
+ * Finds changed files below the folder at `path`, which has `length` bytes and room for more; `fd` is that folder, or -1, and is closed.
+ * Folders that the run user may not read, and paths that the protocol has no room for, are passed over. False without memory.
+ */
+static bool find_below(struct collect *collect, const struct workspace *workspace, const char *const *globs, int fd,
+                       char path[PATH_MAX_BYTES + 1], size_t length)
+{
     DIR *folder = fd < 0 ? NULL : fdopendir(fd);
     bool found = true;
     if (folder == NULL) {
@@ -59,81 +106,43 @@ static bool find_below(struct collect *collect, const struct workspace *workspac
         size_t name = strlen(entry->d_name), start = length ? length + 1 : 0;
         struct stat status;
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 || start + name > PATH_MAX_BYTES ||
-            !utf8_is_valid(entry->d_name, name) || fstatat(dirfd(folder), entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
+            !utf8_is_valid(entry->d_name, name) || fstatat(fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0)
             continue;
         if (length)
             path[length] = '/';
         memcpy(path + start, entry->d_name, name + 1);
         if (S_ISDIR(status.st_mode))
-            found = find_below(collect, workspace, globs, path, start + name);
+            found = find_below(collect, workspace, globs, openat(fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), path,
+                               start + name);
         else if (S_ISREG(status.st_mode) && is_wanted(globs, path))
-            found = add_path(collect, path);
+            found = find_file(collect, workspace, fd, entry->d_name, path);
         path[length] = '\0';
     }
     closedir(folder);
     return found;
 }
 
-/* Opens a regular file for reading. Returns the descriptor with its status, or -1. */
-static int open_file(const struct workspace *workspace, const char *path, struct stat *status)
-{
-    int fd = workspace_open_at(workspace, path, O_RDONLY | O_NONBLOCK);
-    if (fd >= 0 && (fstat(fd, status) != 0 || !S_ISREG(status->st_mode))) {
-        close(fd);
-        return -1;
-    }
-    return fd;
-}
-
-static ssize_t read_some(int fd, uint8_t *bytes, size_t count)
-{
-    ssize_t got;
-    do
-        got = read(fd, bytes, count);
-    while (got < 0 && errno == EINTR);
-    return got;
-}
-
-/* Whether the file is new or not what intake left. Reads it from its start to its end. */
-static bool is_changed(const struct workspace *workspace, const char *path, int fd)
-{
-    static uint8_t bytes[65536];
-    struct fingerprint print = {0};
-    ssize_t count;
-    while ((count = read_some(fd, bytes, sizeof bytes)) > 0)
-        fingerprint_add(&print, bytes, (size_t)count);
-    return workspace_is_changed(workspace, path, fingerprint_value(&print));
-}
-
-/* Keeps of the paths that were found those that are to be sent. */
-static void choose(struct collect *collect, const struct workspace *workspace, const struct collect_request *request)
+/* Keeps of the files that were found those that the limits have room for. */
+static void choose(struct collect *collect, const struct collect_request *request)
 {
     size_t kept = 0;
     uint64_t bytes = 0;
-    for (size_t i = 0; i < collect->path_count; i++) {
-        char *path = collect->paths[i];
-        struct stat status;
-        int fd = open_file(workspace, path, &status);
-        bool wanted = fd >= 0 && is_changed(workspace, path, fd);
-        if (fd >= 0)
-            close(fd);
-        if (wanted && (kept >= request->max_files || (uint64_t)status.st_size > request->max_bytes - bytes)) {
+    for (size_t i = 0; i < collect->file_count; i++) {
+        struct collect_file *file = &collect->files[i];
+        if (kept >= request->max_files || file->bytes > request->max_bytes - bytes) {
             collect->left_out = true;
-            wanted = false;
-        }
-        if (wanted) {
-            bytes += (uint64_t)status.st_size;
-            collect->paths[kept++] = path;
+            free(file->path);
         } else {
-            free(path);
+            bytes += file->bytes;
+            collect->files[kept++] = *file;
         }
     }
-    collect->path_count = kept;
+    collect->file_count = kept;
 }
 
-static int by_name(const void *left, const void *right)
+static int by_path(const void *left, const void *right)
 {
-    return strcmp(*(char *const *)left, *(char *const *)right);
+    return strcmp(((const struct collect_file *)left)->path, ((const struct collect_file *)right)->path);
 }
 
 bool collect_start(struct collect *collect, const struct workspace *workspace, const struct frame *frame, struct failure *failure)
@@ -143,10 +152,10 @@ bool collect_start(struct collect *collect, const struct workspace *workspace, c
     *collect = (struct collect){.file = -1};
     if (!collect_request_parse(&request, frame->payload, frame->length, failure))
         return false;
-    bool found = find_below(collect, workspace, request.globs, path, 0);
-    if (found && collect->path_count > 0) {
-        qsort(collect->paths, collect->path_count, sizeof *collect->paths, by_name);
-        choose(collect, workspace, &request);
+    bool found = find_below(collect, workspace, request.globs, workspace_open_at(workspace, "", O_RDONLY | O_DIRECTORY), path, 0);
+    if (found && collect->file_count > 0) {
+        qsort(collect->files, collect->file_count, sizeof *collect->files, by_path);
+        choose(collect, &request);
     }
     collect_request_free(&request);
     return found || failure_set_errno(failure, "finding produced files");
@@ -155,13 +164,14 @@ bool collect_start(struct collect *collect, const struct workspace *workspace, c
 /* Opens the next file and prepares its header. A file that cannot be opened any more is passed over. */
 static void begin_next_file(struct collect *collect, const struct workspace *workspace)
 {
-    char *path = collect->paths[collect->next++];
+    char *path = collect->files[collect->next++].path;
     struct stat status;
-    collect->file = open_file(workspace, path, &status);
+    collect->file = regular_file(workspace_open_at(workspace, path, O_RDONLY | O_NONBLOCK), &status);
     if (collect->file >= 0) {
         collect->file_size = collect->file_missing = (uint64_t)status.st_size;
         collect->extra_at = 0;
-        collect->extra_length = tar_write_header(collect->extra, path, (uint64_t)status.st_size, (status.st_mode & S_IXUSR) != 0, status.st_mtime);
+        collect->extra_length =
+            tar_write_header(collect->extra, path, (uint64_t)status.st_size, (status.st_mode & S_IXUSR) != 0, status.st_mtime);
     }
     free(path);
 }
@@ -197,7 +207,7 @@ static size_t fill(struct collect *collect, const struct workspace *workspace, u
             filled += (size_t)count;
         } else if (collect->file >= 0) {
             end_file(collect);
-        } else if (collect->next < collect->path_count) {
+        } else if (collect->next < collect->file_count) {
             begin_next_file(collect, workspace);
         } else {
             break;
@@ -218,7 +228,7 @@ bool collect_pass(struct collect *collect, const struct workspace *workspace, st
         if (collect->left_out)
             outbox_put(outbox, FRAME_FAIL, false, COLLECT_LIMIT_FAIL, sizeof COLLECT_LIMIT_FAIL - 1);
         outbox_put(outbox, FRAME_FILE, true, trailer, sizeof trailer);
-        free(collect->paths);
+        free(collect->files);
         *collect = (struct collect){.file = -1};
         return true;
     }

@@ -6,9 +6,14 @@
 #include "request.h"
 #include "workspace.h"
 
+struct collect_file {
+    char *path;
+    uint64_t bytes;
+};
+
 struct collect {
-    char **paths; /* of the files to be sent, sorted */
-    size_t path_count, path_room, next;
+    struct collect_file *files; /* to be sent, sorted by path */
+    size_t file_count, file_room, next;
     bool left_out; /* some did not fit into the limits */
     int file;      /* being sent; -1 between files */
     uint64_t file_size, file_missing;

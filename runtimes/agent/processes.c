@@ -12,7 +12,7 @@
 
 struct process {
     pid_t pid;
-    char state;
+    bool ended;
     uint64_t ticks; /* its own and its waited-for children's */
 };
 
@@ -31,10 +31,13 @@ static bool read_process(const char *pid, struct process *process)
     text[length] = '\0';
     const char *after_name = strrchr(text, ')');
     unsigned long own_user, own_system;
-    long children_user, children_system;
-    if (after_name == NULL || sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld", &process->state, &own_user,
-                                     &own_system, &children_user, &children_system) != 5)
+    long children_user, children_system, threads;
+    char state;
+    if (after_name == NULL || sscanf(after_name + 1, " %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu %ld %ld %*d %*d %ld", &state,
+                                     &own_user, &own_system, &children_user, &children_system, &threads) != 6)
         return false;
+    /* The state is its first thread's; others may live on. */
+    process->ended = (state == 'Z' || state == 'X') && threads <= 1;
     process->pid = (pid_t)strtol(pid, NULL, 10);
     process->ticks = own_user + own_system + (unsigned long)children_user + (unsigned long)children_system;
     return true;
@@ -57,7 +60,7 @@ static bool for_each(pid_t spared, void (*visit)(const struct process *process, 
 
 static void kill_one(const struct process *process, void *count)
 {
-    if (process->state == 'Z' || process->state == 'X')
+    if (process->ended)
         return;
     kill(process->pid, SIGKILL); /* gone meanwhile: then the next look does not find it */
     ++*(size_t *)count;

@@ -187,7 +187,11 @@ static void pass(struct stage *stage, int *fd, enum frame_type type, struct outb
         ssize_t count = read(*fd, outbox_reserve(outbox), *credit < most && room > 0 ? (size_t)*credit : most);
         if (count < 0 && errno == EINTR)
             continue;
-        if (count < 0 && errno == EAGAIN)
+        /*
+         * A pipe without writers is at its end also where it does not say so: a program can leave its descriptor on its way between two sockets
+         * that hold each other. What is in a terminal may still be on its way to us.
+         */
+        if (count < 0 && errno == EAGAIN && (!stage->all_ended || stage->request.tty))
             return;
         if (count <= 0) { /* all have closed it; a terminal then says EIO */
             close_output(stage, fd);

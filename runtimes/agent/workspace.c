@@ -171,7 +171,7 @@ static bool remember(struct workspace *workspace)
     if (path == NULL)
         return false;
     size_t order = workspace->intake_count++;
-    workspace->intake[order] = (struct intake_file){path, order, fingerprint_value(&workspace->fingerprint)};
+    workspace->intake[order] = (struct intake_file){path, order, workspace->fingerprint.bytes, fingerprint_value(&workspace->fingerprint)};
     return true;
 }
 
@@ -218,10 +218,21 @@ void workspace_intake_done(struct workspace *workspace)
     workspace->intake_count = kept;
 }
 
-bool workspace_is_changed(const struct workspace *workspace, const char *path, uint64_t fingerprint)
+static const struct intake_file *find_intake(const struct workspace *workspace, const char *path)
 {
     if (workspace->intake_count == 0)
-        return true;
-    const struct intake_file *file = bsearch(path, workspace->intake, workspace->intake_count, sizeof *workspace->intake, by_path);
+        return NULL;
+    return bsearch(path, workspace->intake, workspace->intake_count, sizeof *workspace->intake, by_path);
+}
+
+bool workspace_has_intake(const struct workspace *workspace, const char *path, uint64_t bytes)
+{
+    const struct intake_file *file = find_intake(workspace, path);
+    return file != NULL && file->bytes == bytes;
+}
+
+bool workspace_is_changed(const struct workspace *workspace, const char *path, uint64_t fingerprint)
+{
+    const struct intake_file *file = find_intake(workspace, path);
     return file == NULL || file->fingerprint != fingerprint;
 }

@@ -12,7 +12,7 @@
 struct intake_file {
     char *path;
     size_t order; /* of arrival: a later entry of the same name replaces an earlier one */
-    uint64_t fingerprint;
+    uint64_t bytes, fingerprint;
 };
 
 struct workspace {
@@ -42,6 +42,9 @@ void workspace_intake_done(struct workspace *workspace);
  * Returns the descriptor, or -1 with errno.
  */
 int workspace_open_at(const struct workspace *workspace, const char *path, int flags);
+
+/* Whether intake left a file of this name and size: if not, it is changed whatever its content. */
+bool workspace_has_intake(const struct workspace *workspace, const char *path, uint64_t bytes);
 
 /* Whether a file with this content and name is not what intake left there. */
 bool workspace_is_changed(const struct workspace *workspace, const char *path, uint64_t fingerprint);

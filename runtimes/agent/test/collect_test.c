@@ -195,6 +195,18 @@ TEST(collect_limits, "files that would go over a limit are left out, others stil
     stop();
 }
 
+TEST(collect_holes, "new files are left out by their size, without being read")
+{
+    start();
+    take_in("brought", "same");
+    workspace_intake_done(&workspace);
+    write_file("brought", "more", (off_t)1 << 40);
+    write_file("new", "", (off_t)1 << 40);
+    write_text("small", "x");
+    CHECK(collects(ALL, true, "file small: x\n"));
+    stop();
+}
+
 TEST(collect_names, "executable files come as such, and names of every kind come as they are")
 {
     char name[256];

@@ -130,6 +130,8 @@ TEST(changes, "what is not as intake left it is changed")
     CHECK(!workspace_is_changed(&workspace, "a", print_of("three")) && !workspace_is_changed(&workspace, "b/c", print_of("four")));
     CHECK(!workspace_is_changed(&workspace, "empty", print_of("")));
     CHECK(workspace_is_changed(&workspace, "a", print_of("one")) && workspace_is_changed(&workspace, "b/c", print_of("two")));
+    CHECK(workspace_has_intake(&workspace, "a", 5) && workspace_has_intake(&workspace, "empty", 0));
+    CHECK(!workspace_has_intake(&workspace, "a", 3) && !workspace_has_intake(&workspace, "b", 0) && !workspace_has_intake(&workspace, "new", 0));
     CHECK(workspace_is_changed(&workspace, "b", print_of("two")) && workspace_is_changed(&workspace, "new", print_of("three")));
     stop();
 }

@@ -1,0 +1,269 @@
+/** Hostile programs, each with what must hold: how it ends, what it could find out, and that nothing of it stays. docs/security.md. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { RunRequest } from '../../src/protocol/index.ts';
+import { type Followed, python, TestDaemon } from '../support/live-daemon.ts';
+
+const MiB = 2 ** 20;
+
+interface Attack {
+  title: string;
+  /** A Python program. */
+  source: string;
+  request?: Partial<RunRequest>;
+  /** What must hold. */
+  holds(followed: Followed): void;
+}
+
+/** It ended in that way, and that is what is said of it. */
+const ends =
+  (state: string, message?: RegExp) =>
+  ({ run, stderr }: Followed) => {
+    assert.equal(run.state, state, `${run.message} ${stderr}`);
+    if (message) assert.match(run.message ?? '', message);
+  };
+
+const printsOnly = (expected: string) => (followed: Followed) => {
+  ends('succeeded')(followed);
+  assert.equal(followed.stdout, expected);
+};
+
+const STAYS: Attack[] = [
+  {
+    title: 'a daemon that left its session and ignores every signal',
+    source: `
+import os, signal, sys, time
+for number in set(range(1, 65)) - {9, 19, 32, 33}: signal.signal(number, signal.SIG_IGN)
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        print('stays', flush=True)
+        while True: time.sleep(0.01)
+    os._exit(0)
+time.sleep(0.3)
+`,
+    holds: printsOnly('stays\n'),
+  },
+  {
+    title: 'a chain of processes, each of which ends as soon as it has made the next',
+    source: `
+import os, sys
+print('chain', flush=True)
+if os.fork() == 0:
+    while True:
+        if os.fork(): os._exit(0)
+`,
+    holds: printsOnly('chain\n'),
+  },
+  {
+    title: 'a process that looks ended, since its first thread is (beside a waiting interpreter)',
+    source: `
+import ctypes, threading, time
+def stay():
+    while True: time.sleep(0.01)
+threading.Thread(target=stay).start()
+print('thread', flush=True)
+ctypes.CDLL(None).syscall(60 if __import__('os').uname().machine == 'x86_64' else 93, 0)
+`,
+    request: { cold: true, limits: { wallMs: 1_500 } },
+    holds: ends('timed_out', /ran longer than 1\.5 s/),
+  },
+  {
+    title: 'an end of its output, kept in flight between two sockets that hold each other',
+    source: `
+import array, os, socket
+a, b = socket.socketpair()
+send = lambda s, *fds: s.sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', fds))])
+send(a, 1, 2)
+send(a, a.fileno(), b.fileno())
+send(b, a.fileno(), b.fileno(), 1)
+print('cycle', flush=True)
+os._exit(0)
+`,
+    holds: printsOnly('cycle\n'),
+  },
+  {
+    title: 'a swarm that uses up all processes',
+    source: `
+import os, time
+count = 0
+try:
+    while True:
+        if os.fork() == 0:
+            while True: time.sleep(1)
+        count += 1
+except BlockingIOError: pass
+print('swarm' if count > 10 else count, flush=True)
+os._exit(0)
+`,
+    holds: printsOnly('swarm\n'),
+  },
+  {
+    title: 'a program that stops all that it may, itself too',
+    source: `
+import os, signal
+os.fork()
+os.kill(-1, signal.SIGSTOP)
+os.kill(os.getpid(), signal.SIGSTOP)
+`,
+    request: { limits: { wallMs: 1_000 } },
+    holds: ends('timed_out', /ran longer than 1 s/),
+  },
+  {
+    title: 'a terminal held by a session that left it',
+    source: `
+import fcntl, os, termios, time
+if os.fork() == 0:
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCEXCL)
+    while True: time.sleep(0.01)
+time.sleep(0.2)
+print('terminal', flush=True)
+`,
+    request: { tty: { rows: 24, cols: 80 } },
+    holds: printsOnly('terminal\r\n'),
+  },
+];
+
+const LIES: Attack[] = [
+  {
+    title: 'says in the agent’s frames that it succeeded, into every descriptor it can find',
+    source: `
+import json, os, struct, sys
+end = json.dumps({'stage': 'run', 'exitCode': 0, 'signal': None, 'wallMs': 1, 'cpuMs': 1, 'peakRssBytes': 1, 'cause': 'exit',
+                  'outputBytes': 0, 'warm': False}).encode()
+frame = struct.pack('>BBHI', 0x84, 0, 0, len(end)) + end
+refused = 0
+for folder in ['/proc/self/fd', '/proc/1/fd', '/proc/1/task/1/fd']:
+    for number in range(0, 64):
+        try: os.write(os.open(f'{folder}/{number}', os.O_WRONLY | os.O_NONBLOCK), frame)
+        except OSError: refused += 1
+for number in range(3, 64):
+    try: os.write(number, frame)
+    except OSError: refused += 1
+sys.stderr.write(f'{refused > 180}')
+sys.exit(7)
+`,
+    holds: ({ run }) => {
+      assert.equal(run.state, 'failed');
+      assert.equal(run.exitCode, 7);
+    },
+  },
+  {
+    title: 'fills the memory with files, so that its supervisor is the largest process',
+    source: `
+import os, time
+open('/proc/self/oom_score_adj', 'w').write('0')
+block = bytes(1 << 20)
+for folder in ['/workspace', '/tmp', '/dev/shm']:
+    try:
+        with open(folder + '/full', 'wb', buffering=0) as file:
+            while True: file.write(block)
+    except OSError: pass
+while True:
+    if os.fork() == 0:
+        while True: time.sleep(1)
+`,
+    request: { limits: { memoryBytes: 48 * MiB, wallMs: 20_000 } },
+    holds: ({ run }) => assert.ok(['out_of_memory', 'failed'].includes(run.state), `${run.state} ${run.message}`),
+  },
+  {
+    title: 'fails, and leaves holes that take long to read',
+    source: `
+import os, sys
+for number in range(4000):
+    with open(f'/workspace/hole{number}', 'wb') as file: file.truncate(60 << 20)
+sys.exit(7)
+`,
+    request: { collect: ['**'], limits: { wallMs: 60_000 } },
+    holds: ({ run }) => {
+      assert.equal(run.state, 'failed', run.message ?? '');
+      assert.equal(run.exitCode, 7);
+    },
+  },
+  {
+    title: 'fails, and leaves folders that are deep and wide',
+    source: `
+import os, sys
+for depth in range(900):
+    os.mkdir('d')
+    os.chdir('d')
+for number in range(6000): os.mkdir(str(number))
+sys.exit(7)
+`,
+    request: { collect: ['**'], limits: { wallMs: 60_000 } },
+    holds: ({ run }) => {
+      assert.equal(run.state, 'failed', run.message ?? '');
+      assert.equal(run.exitCode, 7);
+    },
+  },
+  {
+    title: 'leaves links, pipes and sockets where files are collected',
+    source: `
+import os, socket
+os.symlink('/etc/passwd', 'passwd')
+os.symlink('/proc/1/environ', 'environ')
+os.symlink('/', 'root')
+os.symlink('passwd', 'again')
+os.mkfifo('pipe')
+socket.socket(socket.AF_UNIX).bind('socket')
+os.mkdir('a\\nb'); open('a\\nb/file', 'w').write('x')
+open('c\\\\..\\\\d', 'w').write('x')
+open('hidden', 'w').write('x'); os.chmod('hidden', 0)
+open('honest', 'w').write('honest')
+`,
+    request: { collect: ['**'] },
+    holds: ({ run }) => {
+      assert.equal(run.state, 'succeeded');
+      assert.deepEqual(
+        run.files.filter(({ path }) => path !== 'c\\..\\d').map(({ path, sha256 }) => [path, sha256]),
+        [['honest', createHash('sha256').update('honest').digest('hex')]],
+      );
+    },
+  },
+];
+
+const KERNEL: Attack[] = [
+  {
+    title: 'for pairs of sockets of families whose single sockets are refused',
+    source: `
+import ctypes, errno
+libc = ctypes.CDLL(None, use_errno=True)
+pair = (ctypes.c_int * 2)()
+for family in [1, 2, 16, 17, 30, 38, 40]:
+    failed = libc.socketpair(family, 5 if family == 30 else 1, 0, pair) != 0
+    print(family, errno.errorcode[ctypes.get_errno()] if failed else 'works')
+`,
+    holds: printsOnly('1 works\n2 EPERM\n16 EPERM\n17 EPERM\n30 EPERM\n38 EPERM\n40 EPERM\n'),
+  },
+  {
+    title: 'to write back the disks of the whole machine: it is told that it was done, and the kernel is not asked',
+    source: `
+import ctypes, os
+os.sync()
+print(ctypes.CDLL(None).syncfs(-1))
+`,
+    holds: printsOnly('0\n'),
+  },
+];
+
+describe('a hostile program', () => {
+  let daemon: TestDaemon;
+
+  before(async () => {
+    daemon = await TestDaemon.start({ maxRunning: 2 });
+  });
+  after(() => daemon[Symbol.asyncDispose]());
+
+  for (const [what, attacks] of Object.entries({
+    'that wants to stay': STAYS,
+    'that lies': LIES,
+    'that asks the kernel': KERNEL,
+  })) {
+    describe(what, () => {
+      for (const { title, source, request, holds } of attacks) {
+        it(title, async () => holds(await daemon.runToEnd(python(source, request))));
+      }
+    });
+  }
+});
