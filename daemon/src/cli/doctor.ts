@@ -188,10 +188,20 @@ async function checkDataFolder(dataDir: string): Promise<Finding> {
     };
   }
   if (there !== dataDir) return { state: 'ok', found: `${dataDir} (made at the first start)` };
-  const mode = (await stat(dataDir)).mode & 0o777;
+  const { uid, mode: kindAndMode } = await stat(dataDir);
+  const mode = kindAndMode & 0o777;
+  if (process.getuid !== undefined && uid !== process.getuid()) {
+    return {
+      state: 'fail',
+      found: `${dataDir} belongs to another user`,
+      meaning: 'The daemon does not put its token where another user could read it, and does not start.',
+      remedy: 'Choose a folder of your own with CODERUNNER_DATA_DIR.',
+    };
+  }
   if (process.platform !== 'win32' && (mode & 0o077) !== 0) {
     return {
-      state: 'warn',
+      // Where everybody may write, the daemon does not start.
+      state: (mode & 0o002) !== 0 ? 'fail' : 'warn',
       found: `${dataDir} is open to other users (mode ${mode.toString(8)})`,
       meaning: 'Other users of this machine may read the programs that were run and what they printed.',
       remedy: `chmod 700 '${dataDir}'`,

@@ -1,8 +1,7 @@
 /** A whole daemon: built from its parts, announced, and taken down again. */
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import type { Logger } from 'pino';
 import { EmbeddedBroker } from '../broker/embedded.ts';
 import type { Config } from '../config.ts';
@@ -13,7 +12,7 @@ import { Runs } from '../runs/runs.ts';
 import { Images } from '../runtimes/images.ts';
 import { loadRuntimes } from '../runtimes/runtime.ts';
 import { Blobs } from '../store/blobs.ts';
-import { Store } from '../store/store.ts';
+import { openDatabase, Store } from '../store/store.ts';
 import { VERSION } from '../version.ts';
 import { buildApp } from './app.ts';
 
@@ -42,12 +41,13 @@ export interface Daemon {
 /**
  * Starts the daemon. It serves when this resolves, with or without a container engine.
  * @param options.stopWhenIdle stops by itself after `idleStop` without clients and runs
- * @throws CodeRunnerError already_running, port_taken, disk_full
+ * @throws CodeRunnerError already_running, port_taken, disk_full, bad_setting
  */
 export async function startDaemon(config: Config, options: { stopWhenIdle: boolean; log: Logger }): Promise<Daemon> {
   const { log } = options;
   await using rollback = new AsyncDisposableStack();
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
+  await mustBeOurs(config.dataDir);
   rollback.use(lockDataDir(config.dataDir));
   const store = rollback.use(new Store(config.dataDir));
   const blobs = new Blobs(config.dataDir, config.blobBytes);
@@ -167,6 +167,21 @@ async function tidy(store: Store, blobs: Blobs, config: Config): Promise<void> {
   await blobs.tidy();
 }
 
+/** Who may put files into the data folder could have the token written into one of theirs. */
+async function mustBeOurs(dataDir: string): Promise<void> {
+  const { uid, mode } = await stat(dataDir);
+  const isForeign = process.getuid !== undefined && uid !== process.getuid();
+  const isOpen = process.platform !== 'win32' && (mode & 0o002) !== 0;
+  if (!isForeign && !isOpen) return;
+  throw new CodeRunnerError(
+    'bad_setting',
+    isForeign
+      ? `The data folder ${dataDir} belongs to another user.`
+      : `Every user of this machine may write into the data folder ${dataDir}.`,
+    { hint: `Choose a folder of your own with CODERUNNER_DATA_DIR${isForeign ? '' : `, or chmod 700 '${dataDir}'`}.` },
+  );
+}
+
 /** Where clients of this machine look. */
 export function discoveryFile(dataDir: string): string {
   return join(dataDir, 'daemon.json');
@@ -174,14 +189,14 @@ export function discoveryFile(dataDir: string): string {
 
 /** Written aside and moved, so that nobody reads half of it; only its user may read it at all. */
 async function announce(dataDir: string, discovery: Discovery): Promise<void> {
-  const aside = `${discoveryFile(dataDir)}.${process.pid}`;
-  await writeFile(aside, `${JSON.stringify(discovery, null, 2)}\n`, { mode: 0o600 });
+  const aside = `${discoveryFile(dataDir)}.${randomBytes(6).toString('hex')}`;
+  await writeFile(aside, `${JSON.stringify(discovery, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
   await rename(aside, discoveryFile(dataDir));
 }
 
 /** One daemon per data folder: an exclusive SQLite transaction is a lock that the kernel gives back however the process ends. */
 function lockDataDir(dataDir: string): Disposable {
-  const db = new DatabaseSync(join(dataDir, 'daemon.lock'));
+  const db = openDatabase(join(dataDir, 'daemon.lock'));
   try {
     db.exec('BEGIN EXCLUSIVE');
   } catch (error) {

@@ -1,6 +1,7 @@
 /**
  * `GET /v1/stream`: one WebSocket, any number of runs. JSON for control, binary frames for bytes (`protocol/frames.ts`).
  * A subscriber gets a run's output as long as it acknowledges it; one that does not gets no more, and (if nobody else reads) stops the program.
+ * A client that does not read is not listened to either, so that nothing piles up for it.
  */
 import { constants } from 'node:os';
 import type { Logger } from 'pino';
@@ -28,6 +29,8 @@ const MESSAGE_BYTES = 64 * 1024;
 /** Messages of at least this size are written into buffers that are used again; that many are kept. */
 const LARGE_MESSAGE_BYTES = 8 * 1024;
 const MOST_SPARE_BUFFERS = 16;
+/** With more than that on its way to a client that does not read, it is sent no more output, and what it says waits. */
+const MOST_UNREAD_BYTES = 8 * 2 ** 20;
 const HEARTBEAT_MS = 30_000;
 const MOST_SUBSCRIPTIONS = 10_000;
 
@@ -39,7 +42,8 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
   const subscriptions = new Map<number, Subscription>();
   /** Handles whose run is being admitted; messages for them wait, so that input may follow `run.start` at once. */
   const starting = new Map<number, Promise<void>>();
-  const send = (message: ServerMessage) => socket.send(JSON.stringify(message));
+  const outgoing = new Outgoing(socket);
+  const send = (message: ServerMessage) => outgoing.send(JSON.stringify(message));
   const fail = (error: unknown, handle?: number) => {
     const known =
       error instanceof CodeRunnerError ? error : new CodeRunnerError('internal', 'The daemon failed to do that.');
@@ -49,7 +53,7 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
   const subscribe = (handle: number, live: LiveRun, from: number) => {
     if (subscriptions.size >= MOST_SUBSCRIPTIONS)
       throw new CodeRunnerError('bad_request', 'Too many subscriptions on one connection.');
-    const subscription = new Subscription(socket, send, handle, live, from, windowBytes, () =>
+    const subscription = new Subscription(outgoing, send, handle, live, from, windowBytes, () =>
       subscriptions.delete(handle),
     );
     subscriptions.set(handle, subscription);
@@ -99,7 +103,7 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
     (before ? before.then(action) : action()).catch((error) => fail(error, handle));
   };
 
-  socket.on('message', (data: Buffer, isBinary: boolean) => {
+  const hear = (data: Buffer, isBinary: boolean) => {
     let handle: number | undefined;
     try {
       if (isBinary) {
@@ -116,6 +120,20 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
     } catch (error) {
       fail(error, handle);
     }
+  };
+  /** Messages that wait until the client reads; the connection is paused, so that only those wait that had arrived. */
+  const unheard: [Buffer, boolean][] = [];
+  const listen = () => {
+    for (let next = unheard[0]; next && outgoing.hasRoom(listen); next = unheard[0]) {
+      unheard.shift();
+      hear(...next);
+    }
+    if (unheard.length > 0) socket.pause();
+    else if (socket.isPaused) socket.resume();
+  };
+  socket.on('message', (data: Buffer, isBinary: boolean) => {
+    unheard.push([data, isBinary]);
+    listen();
   });
 
   let alive = true;
@@ -176,11 +194,46 @@ function giveBack(buffer: Buffer): void {
     spareBuffers.push(buffer);
 }
 
+/** What is on its way to one client. */
+class Outgoing {
+  readonly #socket: WebSocket;
+  readonly #waiting = new Set<() => void>();
+
+  constructor(socket: WebSocket) {
+    this.#socket = socket;
+  }
+
+  /** @param sent is called when the message has left this process, or never will */
+  send(message: string | Buffer, sent?: () => void): void {
+    this.#socket.send(message, () => {
+      sent?.();
+      if (this.#isFull) return;
+      const waiting = [...this.#waiting];
+      this.#waiting.clear();
+      for (const again of waiting) again();
+    });
+  }
+
+  /** Whether more may be sent; if not, `again` is called, once, when it may. */
+  hasRoom(again: () => void): boolean {
+    if (this.#isFull) this.#waiting.add(again);
+    return !this.#isFull;
+  }
+
+  forget(again: () => void): void {
+    this.#waiting.delete(again);
+  }
+
+  get #isFull(): boolean {
+    return this.#socket.bufferedAmount > MOST_UNREAD_BYTES;
+  }
+}
+
 /** One run as one connection follows it. */
 class Subscription implements Reader {
   readonly live: LiveRun;
   acknowledged: number;
-  readonly #socket: WebSocket;
+  readonly #outgoing: Outgoing;
   readonly #sendMessage: (message: ServerMessage) => void;
   readonly #handle: number;
   readonly #windowBytes: number;
@@ -190,7 +243,7 @@ class Subscription implements Reader {
   #timer: NodeJS.Timeout | undefined;
 
   constructor(
-    socket: WebSocket,
+    outgoing: Outgoing,
     send: (message: ServerMessage) => void,
     handle: number,
     live: LiveRun,
@@ -199,7 +252,7 @@ class Subscription implements Reader {
     onEnd: () => void,
   ) {
     this.live = live;
-    this.#socket = socket;
+    this.#outgoing = outgoing;
     this.#sendMessage = send;
     this.#handle = handle;
     this.#windowBytes = windowBytes;
@@ -220,6 +273,7 @@ class Subscription implements Reader {
     this.live.off('state', this.#onState);
     this.live.off('stdinCredit', this.#onStdinCredit);
     this.live.output.removeReader(this);
+    this.#outgoing.forget(this.#goOn);
     this.#onEnd();
   }
 
@@ -244,6 +298,7 @@ class Subscription implements Reader {
     this.#timer = undefined;
     const { output } = this.live;
     while (this.#sent - this.acknowledged < this.#windowBytes) {
+      if (!this.#outgoing.hasRoom(this.#goOn)) return;
       const piece = output.read(this.#sent, MESSAGE_BYTES);
       if (!piece) break;
       if (piece.seq > this.#sent) {
@@ -254,7 +309,7 @@ class Subscription implements Reader {
       const message = buffer.subarray(0, FRAME_HEADER_BYTES + piece.data.length);
       writeFrameHeader(message, piece.channel, this.#handle, piece.seq);
       message.set(piece.data, FRAME_HEADER_BYTES);
-      this.#socket.send(message, () => giveBack(buffer));
+      this.#outgoing.send(message, () => giveBack(buffer));
       this.#sent = piece.seq + piece.data.length;
       this.#lastSentAt = performance.now();
     }
@@ -263,6 +318,8 @@ class Subscription implements Reader {
       this.end();
     }
   }
+
+  readonly #goOn = () => this.#send();
 
   readonly #onState = (run: Run) => {
     if (this.live.ended) this.#send();

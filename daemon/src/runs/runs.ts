@@ -17,8 +17,10 @@ import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
 import { admit, type RunSpec, tooLarge } from './spec.ts';
 
-/** Specifications of waiting runs that are kept in memory beside those of running ones; more are read back from the store. */
+/** Small specifications of waiting runs that are kept in memory beside those of running ones; others are read back from the store. */
 const SPECS_IN_MEMORY = 64;
+/** As characters of JSON. */
+const SMALL_SPEC = 256 * 1024;
 const RESETTLE_EVERY_MS = 5_000;
 
 export interface RunsOptions {
@@ -101,18 +103,19 @@ export class Runs {
     }
     const needed = hashes(spec);
     const run = newRun(spec);
+    const written = JSON.stringify(spec);
     // Pinned before they are looked for, so that what was found is not evicted in between.
     blobs.pin(owner, needed);
     try {
       if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
-      store.insert({ owner, priority: spec.priority, run }, JSON.stringify(spec));
+      store.insert({ owner, priority: spec.priority, run }, written);
     } catch (error) {
       blobs.unpin(owner, needed);
       throw error;
     }
     const live = liveRun(owner, run, new OutputLog(config.outputWindow), spec);
     this.#live.set(run.id, live);
-    if (this.#specs.size < SPECS_IN_MEMORY) this.#specs.set(run.id, spec);
+    if (this.#specs.size < SPECS_IN_MEMORY && written.length <= SMALL_SPEC) this.#specs.set(run.id, spec);
     broker.enqueue({ id: run.id, owner, priority: spec.priority });
     return live;
   }

@@ -2,7 +2,7 @@
  * What outlives the daemon, in one SQLite file: runs, their specifications while they wait, their latest output when they ended.
  * Writes are synchronous and small (some 30 µs); the write-ahead log makes them survive a killed daemon.
  */
-import { mkdirSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { CodeRunnerError, END_STATES, type Run, type RunState } from '../protocol/index.ts';
@@ -50,6 +50,12 @@ interface Row {
   run: string;
 }
 
+/** Opens or creates a database that only its user can read: SQLite would let others, and gives the files that it adds this one's mode. */
+export function openDatabase(path: string): DatabaseSync {
+  closeSync(openSync(path, 'a', 0o600));
+  return new DatabaseSync(path);
+}
+
 export class Store implements Disposable {
   readonly #db: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
@@ -57,7 +63,7 @@ export class Store implements Disposable {
   /** Opens or creates `coderunner.sqlite` in the folder. Throws CodeRunnerError disk_full, internal. */
   constructor(dataDir: string) {
     mkdirSync(dataDir, { recursive: true, mode: 0o700 });
-    this.#db = new DatabaseSync(join(dataDir, 'coderunner.sqlite'));
+    this.#db = openDatabase(join(dataDir, 'coderunner.sqlite'));
     this.#guard(() => {
       this.#db.exec(
         `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,

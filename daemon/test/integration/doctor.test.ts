@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { chmod, chown, cp, mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -106,6 +106,8 @@ describe('the doctor', () => {
     await chmod(dataDir, 0o755);
     const open = await finding('data.folder', { engine: 'unix:///none' });
     assert.deepEqual([open.state, open.remedy], ['warn', `chmod 700 '${dataDir}'`]);
+    await chmod(dataDir, 0o777);
+    assert.equal((await finding('data.folder', { engine: 'unix:///none' })).state, 'fail');
     await writeFile(join(dataDir, 'file'), '');
     const file = await finding('data.folder', { engine: 'unix:///none', dataDir: join(dataDir, 'file') });
     assert.equal(file.state, 'fail');
@@ -224,6 +226,12 @@ describe('the doctor', () => {
 
   // These need root: to be another user for a moment, and to run another Docker.
   if (process.getuid?.() === 0) {
+    it('finds a data folder of another user', async () => {
+      await chown(dataDir, 65_534, 65_534);
+      const foreign = await finding('data.folder', { engine: 'unix:///none' });
+      assert.deepEqual([foreign.state, foreign.found], ['fail', `${dataDir} belongs to another user`]);
+    });
+
     it('finds a socket and a data folder that are not for this user', async () => {
       const doctor = fileURLToPath(new URL('../../src/cli/doctor.ts', import.meta.url));
       const config = fileURLToPath(new URL('../../src/config.ts', import.meta.url));

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, chown, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { findEngine } from '../../src/engine/discovery.ts';
 import { type Discovery, discoveryFile } from '../../src/http/daemon.ts';
 import type { Run } from '../../src/protocol/index.ts';
@@ -116,6 +117,32 @@ describe('a daemon', () => {
       assert.equal((await stat(discoveryFile(dataDir))).mode & 0o777, 0o600);
     }
     assert.ok(!existsSync(discoveryFile(dataDir)));
+  });
+
+  it('lets nobody else read what it keeps, also in a folder that others may look into', async () => {
+    await chmod(dataDir, 0o755);
+    await using daemon = await TestDaemon.start({ dataDir });
+    await daemon.fetch('PUT', `/v1/blobs/${createHash('sha256').update('secret').digest('hex')}`, 'secret');
+    const names = await readdir(dataDir);
+    for (const name of ['coderunner.sqlite', 'coderunner.sqlite-wal', 'daemon.lock', 'daemon.json', 'blobs'])
+      assert.ok(names.includes(name), `${name} is not among ${names}`);
+    for (const name of names) {
+      const { mode } = await stat(join(dataDir, name));
+      assert.equal(mode & 0o077, 0, `${name} has the mode ${mode.toString(8)}`);
+    }
+  });
+
+  it('keeps nothing in a folder that others may write into', async () => {
+    await chmod(dataDir, 0o777);
+    await assert.rejects(TestDaemon.start({ dataDir }), { code: 'bad_setting' });
+    assert.deepEqual(await readdir(dataDir), []);
+  });
+
+  it('keeps nothing in a folder of another user', async () => {
+    const isRoot = process.getuid?.() === 0;
+    if (isRoot) await chown(dataDir, 10_001, 10_001);
+    // For anybody but root, the root folder is somebody else's.
+    await assert.rejects(TestDaemon.start({ dataDir: isRoot ? dataDir : '/' }), { code: 'bad_setting' });
   });
 
   it('has its data folder to itself', async () => {
