@@ -23,12 +23,12 @@ import { lazyValidator } from './validator.ts';
 
 /** Output is sent at once when nothing was sent for that long, else when that time has passed or that much has come together. */
 const QUIET_MS = 8;
-const FULL_BYTES = 32 * 1024;
-/** More than that of one run is not put into one message. */
-const MESSAGE_BYTES = 64 * 1024;
+const FULL_BYTES = 128 * 1024;
+/** More than that of one run is not put into one message. Each costs the same, whatever its size: larger ones make a flood cheaper. */
+const MESSAGE_BYTES = 256 * 1024;
 /** Messages of at least this size are written into buffers that are used again; that many are kept. */
 const LARGE_MESSAGE_BYTES = 8 * 1024;
-const MOST_SPARE_BUFFERS = 16;
+const MOST_SPARE_BUFFERS = 8;
 /** With more than that on its way to a client that does not read, it is sent no more output, and what it says waits. */
 const MOST_UNREAD_BYTES = 8 * 2 ** 20;
 const HEARTBEAT_MS = 30_000;
@@ -161,8 +161,10 @@ function parse(data: Buffer): ClientMessage {
   }
   const type = (value as { type?: unknown } | null)?.type;
   const validator = typeof type === 'string' ? validators.get(type as ClientMessage['type'])?.() : undefined;
-  if (!validator)
-    throw new CodeRunnerError('protocol_error', `There is no message of type ${JSON.stringify(type)?.slice(0, 50)}.`);
+  if (!validator) {
+    const shown = typeof type === 'string' ? JSON.stringify(type.slice(0, 50)) : typeof type;
+    throw new CodeRunnerError('protocol_error', `There is no message of type ${shown}.`);
+  }
   if (validator.Check(value)) return value as ClientMessage;
   const [first] = validator.Errors(value);
   throw new CodeRunnerError(
@@ -299,18 +301,22 @@ class Subscription implements Reader {
     const { output } = this.live;
     while (this.#sent - this.acknowledged < this.#windowBytes) {
       if (!this.#outgoing.hasRoom(this.#goOn)) return;
-      const piece = output.read(this.#sent, MESSAGE_BYTES);
-      if (!piece) break;
-      if (piece.seq > this.#sent) {
-        this.#sendMessage({ type: 'gap', handle: this.#handle, from: this.#sent, to: piece.seq });
-        this.acknowledged = Math.max(this.acknowledged, piece.seq);
+      const first = output.read(this.#sent, MESSAGE_BYTES);
+      if (!first) break;
+      if (first.seq > this.#sent) {
+        this.#sendMessage({ type: 'gap', handle: this.#handle, from: this.#sent, to: first.seq });
+        this.acknowledged = Math.max(this.acknowledged, first.seq);
       }
-      const buffer = takeBuffer(FRAME_HEADER_BYTES + piece.data.length);
-      const message = buffer.subarray(0, FRAME_HEADER_BYTES + piece.data.length);
-      writeFrameHeader(message, piece.channel, this.#handle, piece.seq);
-      message.set(piece.data, FRAME_HEADER_BYTES);
-      this.#outgoing.send(message, () => giveBack(buffer));
-      this.#sent = piece.seq + piece.data.length;
+      const buffer = takeBuffer(FRAME_HEADER_BYTES + Math.min(output.end - first.seq, MESSAGE_BYTES));
+      let length = FRAME_HEADER_BYTES;
+      for (let piece: typeof first | undefined = first; piece?.channel === first.channel && length < buffer.length; ) {
+        buffer.set(piece.data, length);
+        length += piece.data.length;
+        piece = output.read(first.seq + length - FRAME_HEADER_BYTES, buffer.length - length);
+      }
+      writeFrameHeader(buffer, first.channel, this.#handle, first.seq);
+      this.#outgoing.send(buffer.subarray(0, length), () => giveBack(buffer));
+      this.#sent = first.seq + length - FRAME_HEADER_BYTES;
       this.#lastSentAt = performance.now();
     }
     if (this.live.ended && this.#sent >= output.end) {

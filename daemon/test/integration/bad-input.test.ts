@@ -156,6 +156,7 @@ describe('bad input', () => {
       ['a message without a type', '{"handle":1}', 'protocol_error'],
       ['a message of an unknown type', '{"type":"run.delete","handle":1}', 'protocol_error'],
       ['a type that every object has', '{"type":"__proto__","handle":1}', 'protocol_error'],
+      ['a type of depth', `{"type":${'['.repeat(100_000)}${']'.repeat(100_000)},"handle":1}`, 'protocol_error'],
       ['a message of the wrong form', '{"type":"ack","handle":1,"seq":-1}', 'bad_request'],
       ['a handle that is none', '{"type":"stdin.eof","handle":4294967296}', 'bad_request'],
       ['a binary message that is too short', Buffer.from([0, 1, 2]), 'protocol_error'],
