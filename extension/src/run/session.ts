@@ -147,7 +147,7 @@ export class Session {
     if (!file) throw new CodeRunnerError('not_found', l10n.t('The run produced no file {0}.', path));
     const chunks: Uint8Array[] = [];
     for await (const chunk of await this.#daemon.client.api.blob(file.sha256)) chunks.push(chunk);
-    return Buffer.concat(chunks);
+    return new Uint8Array(Buffer.concat(chunks));
   }
 
   async #live(): Promise<void> {
@@ -269,8 +269,8 @@ export class Session {
   readonly #observer = {
     onOutput: (output: Output) => {
       if (this.#left) return undefined;
-      // The buffer belongs to the connection.
-      const data = Uint8Array.prototype.slice.call(output.data);
+      // A copy, because the buffer belongs to the connection; and no Buffer, which on its way to the page would become JSON.
+      const data = new Uint8Array(output.data);
       this.#printed.fire({ ...output, data });
       return this.transcript.output(output.channel, output.seq, data);
     },

@@ -1,6 +1,13 @@
-/** A window of the real VS Code, in Chromium, with what a person does in it. */
+/** A window of the real VS Code, in Chromium, with what a person does and sees in it. */
 import { join } from 'node:path';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import {
+  type Browser,
+  type BrowserContext,
+  chromium,
+  type FrameLocator,
+  type Locator,
+  type Page,
+} from 'playwright-core';
 import { findChromium } from './code-server.ts';
 import { EXTENSION } from './environment.ts';
 
@@ -13,22 +20,88 @@ const ARGUMENTS = [
   '--disable-component-update',
   '--disable-sync',
 ];
+/** Where screenshots are kept. */
+const SCREENSHOTS = join(EXTENSION, 'dist/screenshots');
+/** Long enough for a machine that does other things, too. */
+const PATIENCE_MS = 20_000;
 
 export async function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: await findChromium(), args: ARGUMENTS });
 }
 
-/** Where screenshots are kept. */
-const SCREENSHOTS = join(EXTENSION, 'dist/screenshots');
+export class Window {
+  readonly page: Page;
 
-export async function screenshot(page: Page, name: string): Promise<void> {
-  await page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
-}
+  private constructor(page: Page) {
+    this.page = page;
+  }
 
-/** Opens a window and waits until its workbench is there. */
-export async function openWindow(context: Browser | BrowserContext, url: string): Promise<Page> {
-  const page = await context.newPage();
-  await page.goto(url);
-  await page.waitForSelector('.monaco-workbench');
-  return page;
+  /** Opens a window and waits until its workbench is there. */
+  static async open(context: Browser | BrowserContext, url: string): Promise<Window> {
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    await page.setViewportSize({ width: 1280, height: 900 });
+    await page.goto(url);
+    await page.waitForSelector('.monaco-workbench');
+    return new Window(page);
+  }
+
+  /** The console's page, inside VS Code's frames for it. */
+  get console(): FrameLocator {
+    return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
+  }
+
+  /** What the console's terminal shows. */
+  get screen(): Locator {
+    return this.console.locator('.xterm-rows');
+  }
+
+  /** The verdict, or what the run is doing. */
+  get verdict(): Locator {
+    return this.console.locator('.verdict .words');
+  }
+
+  button(name: string): Locator {
+    return this.console.getByRole('button', { name, exact: true });
+  }
+
+  async openFile(name: string): Promise<void> {
+    await this.page.locator('.explorer-folders-view').getByText(name, { exact: true }).dblclick();
+    await this.page.locator('.tab.active').getByText(name).waitFor();
+  }
+
+  lens(title: string): Locator {
+    return this.page.locator('.codelens-decoration a', { hasText: title }).first();
+  }
+
+  /** Waits until the terminal shows a text. */
+  async shows(text: string | RegExp): Promise<void> {
+    await this.screen.filter({ hasText: text }).waitFor();
+  }
+
+  async says(text: string | RegExp): Promise<void> {
+    await this.verdict.filter({ hasText: text }).waitFor();
+  }
+
+  async type(text: string): Promise<void> {
+    await this.console.locator('.xterm-helper-textarea').focus();
+    await this.page.keyboard.type(text);
+  }
+
+  /** By its name in the command palette. */
+  async command(name: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input');
+    await input.fill(`>${name}`);
+    await this.page.locator('.quick-input-list .monaco-list-row').getByText(name, { exact: true }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.page.locator('.notification-toast').filter({ hasText: text });
+  }
+
+  async screenshot(name: string): Promise<void> {
+    await this.page.screenshot({ path: join(SCREENSHOTS, `${name}.png`) });
+  }
 }

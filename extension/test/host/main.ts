@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import esbuild from 'esbuild';
 import { CodeServer } from '../harness/code-server.ts';
 import { Environment, EXTENSION } from '../harness/environment.ts';
-import { launchBrowser, openWindow, screenshot } from '../harness/window.ts';
+import { launchBrowser, Window } from '../harness/window.ts';
 import type { Report } from './index.ts';
 
 /** Much longer than the suite needs: only a VS Code that hangs comes to it. */
@@ -37,8 +37,8 @@ await using server = await CodeServer.start({ env: { ...environment.env, CODERUN
 await using browser = await launchBrowser();
 const workspace = await environment.workspace('workspace');
 const connected = once(reports, 'connection', { signal: AbortSignal.timeout(HANGS_AFTER_MS) });
-const page = await openWindow(browser, server.url(workspace, { development: EXTENSION, tests: SUITE }));
-page.on('crash', () => reports.emit('error', new Error('The window crashed.')));
+const window = await Window.open(browser, server.url(workspace, { development: EXTENSION, tests: SUITE }));
+window.page.on('crash', () => reports.emit('error', new Error('The window crashed.')));
 
 const [connection] = await connected;
 const totals = { passes: 0, failures: 0, pending: 0 };
@@ -46,7 +46,7 @@ let ended = false;
 for await (const line of createInterface({ input: connection, signal: AbortSignal.timeout(HANGS_AFTER_MS) })) {
   const report = JSON.parse(line) as Report;
   if (report.text !== undefined) console.log(report.text);
-  if (report.failed) await screenshot(page, 'extension-host-failure');
+  if (report.failed) await window.screenshot('extension-host-failure');
   if (report.totals) {
     Object.assign(totals, report.totals);
     ended = true;

@@ -1,0 +1,114 @@
+import assert from 'node:assert/strict';
+import type { Browser } from 'playwright-core';
+import { CodeServer } from '../harness/code-server.ts';
+import { Environment, EXTENSION } from '../harness/environment.ts';
+import { launchBrowser, Window } from '../harness/window.ts';
+
+/** Where images have to be built first. */
+const FIRST_RUN_MS = 2 * 60_000;
+
+describe('In a window of VS Code', () => {
+  const resources = new AsyncDisposableStack();
+  let environment: Environment;
+  let server: CodeServer;
+  let browser: Browser;
+  let url: string;
+  let window: Window;
+
+  before(async function () {
+    this.timeout(FIRST_RUN_MS);
+    environment = resources.use(await Environment.create());
+    server = resources.use(await CodeServer.start({ env: environment.env }));
+    browser = resources.use(await launchBrowser());
+    url = server.url(await environment.workspace('workspace'), { development: EXTENSION });
+    window = await Window.open(browser, url);
+    // The first run may have to prepare the language's image.
+    await window.openFile('hello.py');
+    await window.lens('Run in Sandbox').click();
+    await window.screen.filter({ hasText: 'sandbox of its own' }).waitFor({ timeout: FIRST_RUN_MS });
+  });
+  after(() => resources.disposeAsync());
+  afterEach(async function () {
+    const { currentTest } = this;
+    if (currentTest) await window.screenshot(currentTest.fullTitle().replace(/\W+/g, '-').toLowerCase());
+  });
+
+  it('the button above a program runs it, and what is typed in the console reaches it', async () => {
+    await window.openFile('greet.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('What is your name?');
+    await window.type('Ada\n');
+    await window.shows('Nice to meet you, Ada!');
+  });
+
+  it('an endless program is stopped by its button, and says so', async () => {
+    await window.openFile('endless.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('It begins.');
+    await window.button('Stop').click();
+    await window.says(/cancelled|stopped/i);
+  });
+
+  it('Ctrl-C interrupts the program', async () => {
+    await window.button('Run Again').click();
+    await window.shows('It begins.');
+    await window.console.locator('.xterm-helper-textarea').focus();
+    await window.page.keyboard.press('Control+c');
+    await window.shows('KeyboardInterrupt');
+  });
+
+  it('running again while it runs stops the run before and starts anew', async () => {
+    await window.openFile('endless.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('It begins.');
+    await window.lens('Run Again').click();
+    await window.shows('It begins.');
+    await window.page.keyboard.press('Control+Alt+.');
+    await window.says(/cancelled|stopped/i);
+  });
+
+  it('a failing program’s line is a link', async () => {
+    await window.openFile('wrong.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('ZeroDivisionError');
+    await window.shows('line 2');
+  });
+
+  it('a picture that the program draws is shown', async () => {
+    await window.openFile('plot.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('Drawn.');
+    await window.console.getByText('square.png').first().waitFor();
+    await window.console.locator('img').first().waitFor();
+  });
+
+  it('a flood of output leaves the window usable', async () => {
+    await window.openFile('flood.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('makes Jack a dull boy');
+    await window.command('View: Toggle Primary Side Bar Visibility');
+    await window.command('View: Toggle Primary Side Bar Visibility');
+    await window.button('Stop').click();
+    await window.says(/cancelled|stopped/i);
+  });
+
+  it('a run goes on while its window is loaded again, and is taken up where it was', async () => {
+    await window.openFile('greet.py');
+    await window.lens('Run in Sandbox').click();
+    await window.shows('What is your name?');
+    await window.page.reload();
+    await window.shows('What is your name?');
+    await window.type('Grace\n');
+    await window.shows('Nice to meet you, Grace!');
+  });
+
+  it('two windows share one daemon', async () => {
+    const other = await Window.open(browser, url);
+    await other.openFile('hello.py');
+    await other.lens('Run in Sandbox').click();
+    await other.shows('sandbox of its own');
+    await other.page.close();
+    // Where another daemon had been started, this one would not know the run.
+    assert.equal(await environment.coderunner('status'), 0);
+  });
+});
