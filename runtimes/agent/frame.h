@@ -12,6 +12,9 @@
 #define FRAME_MAX_PAYLOAD 65536
 #define FRAME_MAX_BYTES (FRAME_HEADER_BYTES + FRAME_MAX_PAYLOAD)
 
+/* With this much of a program's output a frame fills a pipe just as it is: no rest of a few bytes travels, at the price of many, after it. */
+#define FRAME_OUTPUT_PAYLOAD (65536 - FRAME_HEADER_BYTES)
+
 enum frame_type {
     FRAME_FILES = 0x01,
     FRAME_START = 0x02,

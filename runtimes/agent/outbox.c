@@ -17,7 +17,7 @@ static size_t room(const struct outbox *outbox)
 
 bool outbox_takes_stream(const struct outbox *outbox)
 {
-    return outbox->end <= FRAME_MAX_BYTES;
+    return outbox->end < FRAME_MAX_BYTES / 2;
 }
 
 bool outbox_has_slack(const struct outbox *outbox)

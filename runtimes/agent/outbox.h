@@ -5,8 +5,8 @@
 #include "frame.h"
 
 /*
- * Frames of streams (program output, collected files) are only added while at most one frame's bytes wait here. So half of it is always
- * free for the rare other frames, FAIL among them, and a short program's output and its EXIT leave with one write.
+ * Frames of streams (program output, collected files) are only added while less than half a frame's bytes wait here. So more than half of
+ * the outbox is always free for the rare other frames, FAIL among them, and a short program's output and its EXIT leave with one write.
  */
 #define OUTBOX_FRAMES 4
 

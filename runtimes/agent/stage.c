@@ -183,7 +183,7 @@ static void pass(struct stage *stage, int *fd, enum frame_type type, struct outb
             stage->output_left = true;
             return;
         }
-        size_t most = room == 0 ? 1 : room < FRAME_MAX_PAYLOAD ? (size_t)room : FRAME_MAX_PAYLOAD; /* a byte, to see the end */
+        size_t most = room == 0 ? 1 : room < FRAME_OUTPUT_PAYLOAD ? (size_t)room : FRAME_OUTPUT_PAYLOAD; /* a byte, to see the end */
         ssize_t count = read(*fd, outbox_reserve(outbox), *credit < most && room > 0 ? (size_t)*credit : most);
         if (count < 0 && errno == EINTR)
             continue;
