@@ -359,7 +359,7 @@ function checkUsers({ SecurityOptions = [] }: EngineInfo): Finding {
   const has = (name: string) => SecurityOptions.some((option) => option.startsWith(`name=${name}`));
   if (has('rootless')) return { state: 'ok', found: 'the engine is rootless: root of a container is nobody outside' };
   if (has('userns')) return { state: 'ok', found: 'remapped: root of a container is nobody outside' };
-  return { state: 'ok', found: 'not remapped; programs run as user 10001 without capabilities' };
+  return { state: 'ok', found: 'not remapped; programs run as users 10001 to 11000 without capabilities' };
 }
 
 function checkOciRuntime({ config, info }: Surroundings): Finding {

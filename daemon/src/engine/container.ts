@@ -1,8 +1,10 @@
 /** A sandbox as the engine is asked for it. docs/security.md says what each option is for. */
 import type { ContainerCreateOptions } from 'dockerode';
 
-/** The run user of the base image. */
-const RUN_UID = 10_001;
+/** The run user of the base image has these ids. */
+const FIRST_UID = 10_001;
+export const RUN_UIDS = 1_000;
+const RUN_GID = 10_001;
 const SHM_BYTES = 16 * 2 ** 20;
 /** Files below /tmp. */
 const TMP_FILES = 10_000;
@@ -12,6 +14,8 @@ export interface ContainerSpec {
   labels: Record<string, string>;
   /** Arguments for the agent. */
   command: string[];
+  /** Which of the run user's ids, from 0 to {@link RUN_UIDS} - 1. Sandboxes that live at the same time should have different ones. */
+  user: number;
   memoryBytes: number;
   pids: number;
   /** Processors it may use. */
@@ -26,9 +30,10 @@ export interface ContainerSpec {
 
 /** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
 export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
+  const uid = FIRST_UID + spec.user;
   return {
     Image: spec.image,
-    Cmd: spec.command,
+    Cmd: ['--uid', `${uid}`, ...spec.command],
     Labels: spec.labels,
     Hostname: 'sandbox',
     Env: [],
@@ -60,7 +65,7 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
         { Name: 'nofile', Soft: 1024, Hard: 1024 },
       ],
       Tmpfs: {
-        '/workspace': `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${spec.workspaceFiles},uid=${RUN_UID},gid=${RUN_UID},mode=0700`,
+        '/workspace': `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${spec.workspaceFiles},uid=${uid},gid=${RUN_GID},mode=0700`,
         '/tmp': `rw,exec,nosuid,nodev,size=${spec.tmpBytes},nr_inodes=${TMP_FILES},mode=1777`,
       },
       ...(spec.ociRuntime === undefined ? {} : { Runtime: spec.ociRuntime }),

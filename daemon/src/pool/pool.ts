@@ -4,10 +4,11 @@
  *
  * Start reading at `lease`. The pool never hands a used container out again.
  */
+import { randomInt } from 'node:crypto';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import type { ContainerSpec } from '../engine/container.ts';
+import { type ContainerSpec, RUN_UIDS } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
@@ -86,6 +87,8 @@ export class Pool {
   readonly #stop = new AbortController();
   /** Every container that is not given up: waiting or leased. */
   readonly #live = new Set<string>();
+  /** The user of the container created last; other daemons begin elsewhere. */
+  #user = randomInt(RUN_UIDS);
   /** Nothing is created while left-overs are looked for, or a new container would be taken for one. */
   #sweeping = true;
   #sweptFor: Engine | undefined;
@@ -359,10 +362,12 @@ export class Pool {
 
   #spec({ runtime, memoryBytes }: Shelf): ContainerSpec {
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
+    this.#user = (this.#user + 1) % RUN_UIDS;
     return {
       image: this.#images.tag(runtime),
       labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
       command: runtime.warm ? ['--', ...runtime.warm.argv] : [],
+      user: this.#user,
       memoryBytes,
       pids: runtime.limits.pids,
       cpus,

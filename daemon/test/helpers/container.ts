@@ -102,6 +102,7 @@ export class TestRuntime implements AsyncDisposable {
       image: this.#image,
       labels: { 'coderunner.instance': 'test', 'coderunner.runtime': id },
       command: warm ? ['--', ...warm.argv] : [],
+      user: 0,
       memoryBytes: limits.memoryBytes,
       pids: limits.pids,
       cpus: 1,

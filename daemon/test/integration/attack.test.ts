@@ -247,6 +247,22 @@ print(ctypes.CDLL(None).syncfs(-1))
   },
 ];
 
+/** Takes all inotify instances, message queues and waiting signals that it can get, says how many, and keeps them. */
+const TAKES_ALL = `
+import ctypes, os, signal
+libc = ctypes.CDLL(None)
+signal.pthread_sigmask(signal.SIG_BLOCK, [40])
+def take(one):
+    count = 0
+    while one(count) >= 0: count += 1
+    return count
+print(take(lambda _: libc.inotify_init1(0)),
+      take(lambda count: libc.mq_open(b'/%d' % count, os.O_CREAT | os.O_RDWR, 0o600, None)),
+      take(lambda _: libc.sigqueue(os.getpid(), 40, None)), flush=True)
+print('ready', flush=True)
+input()
+`;
+
 describe('a hostile program', () => {
   let daemon: TestDaemon;
 
@@ -254,6 +270,16 @@ describe('a hostile program', () => {
     daemon = await TestDaemon.start({ maxRunning: 2 });
   });
   after(() => daemon[Symbol.asyncDispose]());
+
+  it('that takes all that the kernel has for one user takes nothing from the next run', async () => {
+    const { id } = await daemon.start(python(TAKES_ALL));
+    await daemon.printed(id, 'ready');
+    const { stdout } = await daemon.runToEnd(python(TAKES_ALL, { stdin: '\n' }));
+    await daemon.json('DELETE', `/v1/runs/${id}`);
+    const hoard = await daemon.follow(id);
+    assert.match(stdout, /^[1-9]\d* [1-9]\d* [1-9]\d*\n/);
+    assert.equal(stdout, hoard.stdout, 'both got the same');
+  });
 
   for (const [what, attacks] of Object.entries({
     'that wants to stay': STAYS,
