@@ -24,6 +24,6 @@ export interface Broker {
   consume(work: (job: Job) => Promise<'done' | 'again'>): void;
   /** Hands out jobs again after a pause. */
   resume(): void;
-  /** Hands out nothing any more; what waits stays where it is. */
-  stop(): void;
+  /** Hands out nothing any more, and resolves when nothing is worked on; what waits stays where it is. */
+  stop(): Promise<void>;
 }

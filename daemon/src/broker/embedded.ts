@@ -44,6 +44,8 @@ export class EmbeddedBroker implements Broker {
   #clock = 0;
   #paused = false;
   #work: ((job: Job) => Promise<'done' | 'again'>) | undefined;
+  /** Told when nothing is worked on any more. */
+  readonly #idle: (() => void)[] = [];
 
   /** @param concurrency jobs that are worked on at once */
   constructor(concurrency: number) {
@@ -83,8 +85,9 @@ export class EmbeddedBroker implements Broker {
     this.#dispatch();
   }
 
-  stop(): void {
+  async stop(): Promise<void> {
     this.#work = undefined;
+    if (this.#active > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
   #dispatch(): void {
@@ -111,6 +114,7 @@ export class EmbeddedBroker implements Broker {
     }
     this.#forgetIfIdle(job.owner);
     this.#dispatch();
+    if (this.#active === 0) for (const resolve of this.#idle.splice(0)) resolve();
   }
 
   /** The owner with the fewest running jobs; among equals, the one that has waited longest to be served. */

@@ -109,7 +109,7 @@ export class Engine implements AsyncDisposable {
   /** Containers of one daemon's data folder, whatever their state. */
   async listOurs(options: { instance: string }): Promise<ListedContainer[]> {
     const filters = { label: [`${INSTANCE_LABEL}=${options.instance}`] };
-    const found = await this.docker.listContainers({ all: true, filters });
+    const found = await this.#call((abortSignal) => this.docker.listContainers({ all: true, filters, abortSignal }));
     return found.map(({ Id, Labels }) => ({ id: Id, labels: Labels }));
   }
 

@@ -121,7 +121,11 @@ export async function buildApp(options: AppOptions) {
   let hurry: NodeJS.Timeout | undefined;
   app.addHook('preClose', async () => {
     closing.abort();
-    hurry = setTimeout(() => app.server.closeAllConnections(), ANSWER_WITHIN_MS);
+    hurry = setTimeout(() => {
+      app.server.closeAllConnections();
+      // The server no longer counts these among its connections, and one that does not answer would hold it up.
+      for (const client of app.websocketServer.clients) client.terminate();
+    }, ANSWER_WITHIN_MS);
   });
   app.addHook('onClose', async () => clearTimeout(hurry));
   await app.register(routes, { ...options, closing: closing.signal });

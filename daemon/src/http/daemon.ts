@@ -34,7 +34,7 @@ export interface Daemon {
   readonly token: string;
   /** Resolves when it has stopped, whoever stopped it. */
   readonly stopped: Promise<void>;
-  /** @param force ends running programs at once instead of after the grace */
+  /** @param force ends running programs at once instead of after the grace, also when it is stopping already */
   stop(force?: boolean): Promise<void>;
 }
 
@@ -67,6 +67,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   let url = '';
   let activeAt = Date.now();
   let stopping: Promise<void> | undefined;
+  const hurry = new AbortController();
   let resolveStopped = () => {};
   const stopped = new Promise<void>((resolve) => {
     resolveStopped = resolve;
@@ -134,13 +135,13 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   log.info({ url, engine: pool.status().engine }, 'ready');
 
   const resources = rollback.move();
-  const stop = async (force: boolean) => {
-    log.info({ force }, 'stopping');
+  const stop = async () => {
+    log.info({ force: hurry.signal.aborted }, 'stopping');
     try {
       clearInterval(tidying);
       await rm(discoveryFile(config.dataDir), { force: true });
       pool.close();
-      await runs.stop(force ? 0 : config.stopGrace);
+      await runs.stop(config.stopGrace, hurry.signal);
       await resources.disposeAsync();
       log.info('stopped');
     } finally {
@@ -155,7 +156,8 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     token,
     stopped,
     stop(force = false) {
-      stopping ??= stop(force);
+      if (force) hurry.abort();
+      stopping ??= stop();
       return stopping;
     },
   };

@@ -56,10 +56,13 @@ export class EngineLink extends EventEmitter<EngineEvents> {
     this.#wake.abort();
   }
 
-  /** Looks at the engine now, and resolves when it answers. */
-  async whenUp(): Promise<void> {
+  /** Looks at the engine now. @returns true when it answers; false when the link was disposed of before that */
+  whenUp(): Promise<boolean> {
     this.suspect();
-    await once(this, 'alive');
+    return once(this, 'alive', { signal: this.#stop.signal }).then(
+      () => true,
+      () => false,
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -47,8 +47,6 @@ export class Runs {
   readonly #unsettled = new Set<LiveRun>();
   #resettle: NodeJS.Timeout | undefined;
   #stopping = false;
-  /** Resolves when nothing is being executed any more. */
-  #idle: (() => void) | undefined;
   observer: RunObserver | undefined;
 
   constructor(options: RunsOptions) {
@@ -148,26 +146,22 @@ export class Runs {
   }
 
   /**
-   * Takes no more runs, lets those that run finish for `graceMs`, then ends them. What waits, also for a sandbox, stays in the store
-   * for the next daemon; the pool must be closed meanwhile.
+   * Takes no more runs, lets those that run finish for `graceMs` or until `hurry` is aborted, then ends them. What waits, also for a
+   * sandbox, stays in the store for the next daemon; the pool must be closed meanwhile.
    */
-  async stop(graceMs: number): Promise<void> {
+  async stop(graceMs: number, hurry: AbortSignal): Promise<void> {
     this.#stopping = true;
-    const { broker } = this.#options;
-    broker.stop();
-    if (broker.active > 0) {
-      const idle = new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
-      const hurry = setTimeout(() => {
-        for (const live of this.#live.values()) {
-          if (live.run.state !== 'queued')
-            this.#end(live, { state: 'cancelled', message: 'Cancelled: the daemon was stopped.' });
-        }
-      }, graceMs);
-      await idle;
-      clearTimeout(hurry);
-    }
+    const endAll = () => {
+      for (const live of this.#live.values()) {
+        if (live.run.state !== 'queued')
+          this.#end(live, { state: 'cancelled', message: 'Cancelled: the daemon was stopped.' });
+      }
+    };
+    const grace = setTimeout(endAll, graceMs);
+    hurry.addEventListener('abort', endAll, { once: true });
+    if (hurry.aborted) endAll();
+    await this.#options.broker.stop();
+    clearTimeout(grace);
     clearInterval(this.#resettle);
     for (const live of this.#unsettled) this.#write(live);
   }
@@ -190,8 +184,6 @@ export class Runs {
           : new CodeRunnerError('internal', `The run failed inside CodeRunner: ${(error as Error).message}`);
       if (!live.ended) this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
       return 'done';
-    } finally {
-      if (this.#stopping && this.#options.broker.active === 1) this.#idle?.();
     }
   }
 
@@ -244,7 +236,7 @@ export class Runs {
     if (problem.code === 'engine_unavailable' || problem.code === 'shutting_down' || link.problem) {
       live.move('queued', { startedAt: null });
       live.announce();
-      void link.whenUp().then(() => this.#options.broker.resume());
+      void link.whenUp().then((up) => up && this.#options.broker.resume());
       return 'again';
     }
     this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });

@@ -93,4 +93,25 @@ describe('the embedded broker', () => {
     broker.resume();
     assert.deepEqual(order, ['1', '1']);
   });
+
+  it('stops when nothing is worked on any more, also where all of it ends at once', async () => {
+    const broker = new EmbeddedBroker(3);
+    const { order, finish } = consumer(broker);
+    for (const id of ['1', '2', '3', '4']) broker.enqueue(job(id));
+    let stopped = false;
+    const stopping = broker.stop().then(() => {
+      stopped = true;
+    });
+    await finish('1');
+    assert.equal(stopped, false);
+    await Promise.all([finish('2', 'again'), finish('3')]);
+    await stopping;
+    broker.resume();
+    assert.deepEqual(order, ['1', '2', '3']);
+    assert.equal(broker.waiting, 2);
+  });
+
+  it('stops at once where nothing is worked on', async () => {
+    await new EmbeddedBroker(1).stop();
+  });
 });
