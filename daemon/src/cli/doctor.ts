@@ -479,6 +479,7 @@ async function checkSandbox({ config, engine, images, runtimes }: Surroundings):
         image: images.tag(runtime),
         labels: { 'coderunner.instance': 'doctor', 'coderunner.runtime': runtime.id },
         command: runtime.warm ? ['--', ...runtime.warm.argv] : [],
+        user: 0,
         memoryBytes: runtime.limits.memoryBytes,
         pids: runtime.limits.pids,
         cpus,
