@@ -55,9 +55,12 @@ class Shelf {
   hits = 0;
   misses = 0;
   problem: Error | undefined;
+  /** How long the next pause after a failure is. */
   retryMs = RETRY_FIRST_MS;
   /** No refill before that; a timer ends it. */
   pause: NodeJS.Timeout | undefined;
+  /** The length of the present pause, where a failure is its reason. */
+  backOffMs: number | undefined;
 
   constructor(runtime: Runtime, memoryBytes: number, target: number) {
     this.runtime = runtime;
@@ -73,6 +76,7 @@ class Shelf {
   resume(): void {
     clearTimeout(this.pause);
     this.pause = undefined;
+    this.backOffMs = undefined;
   }
 }
 
@@ -268,16 +272,12 @@ export class Pool {
             cause: error,
           })
       : new CodeRunnerError('runtime_not_built', `The image of ${shelf.runtime.name} has not been built yet.`);
-    this.#log.warn(
-      { runtime: shelf.runtime.id, err: shelf.problem, retryMs: shelf.retryMs },
-      'no sandbox could be created',
-    );
+    const retryMs = this.#backOff(shelf);
+    this.#log.warn({ runtime: shelf.runtime.id, err: shelf.problem, retryMs }, 'no sandbox could be created');
     for (const waiter of shelf.waiters.splice(0)) waiter.reject(shelf.problem);
-    this.#delayRefill(shelf, shelf.retryMs);
-    shelf.retryMs = Math.min(shelf.retryMs * 2, RETRY_MOST_MS);
   }
 
-  /** Someone removed a waiting container, or it died: another takes its place, later and later if it goes on. */
+  /** Someone removed a waiting container, or it died: another takes its place, but not at once. */
   #idleDied(shelf: Shelf, sandbox: Sandbox): void {
     const at = shelf.idle.indexOf(sandbox);
     if (at === -1) return;
@@ -285,13 +285,12 @@ export class Pool {
     this.#log.warn({ container: sandbox.id, runtime: shelf.runtime.id }, 'a waiting sandbox died');
     this.#remove(sandbox);
     this.#link.suspect();
-    this.#delayRefill(shelf, shelf.retryMs);
-    shelf.retryMs = Math.min(shelf.retryMs * 2, RETRY_MOST_MS);
+    this.#backOff(shelf);
   }
 
   async #giveUp(shelf: Shelf, sandbox: Sandbox): Promise<void> {
     shelf.leased--;
-    if (shelf.pause && !shelf.problem) shelf.resume();
+    if (shelf.backOffMs === undefined) shelf.resume();
     this.#fill(shelf);
     await this.#remove(sandbox);
   }
@@ -316,9 +315,20 @@ export class Pool {
   #delayRefill(shelf: Shelf, delayMs: number): void {
     if (shelf.pause || this.#stop.signal.aborted) return;
     shelf.pause = setTimeout(() => {
-      shelf.pause = undefined;
+      shelf.resume();
       this.#fill(shelf);
     }, delayMs);
+  }
+
+  /** After a failure: no refill for a while, each time longer. Those that fail together are one failure. @returns the pause */
+  #backOff(shelf: Shelf): number {
+    if (shelf.backOffMs !== undefined) return shelf.backOffMs;
+    const pauseMs = shelf.retryMs;
+    shelf.retryMs = Math.min(pauseMs * 2, RETRY_MOST_MS);
+    shelf.resume(); // the pause after a lease is shorter
+    shelf.backOffMs = pauseMs;
+    this.#delayRefill(shelf, pauseMs);
+    return pauseMs;
   }
 
   async #engineUp(engine: Engine): Promise<void> {

@@ -113,6 +113,28 @@ describe('the pool', () => {
     assert.equal(most, 2);
   });
 
+  it('tries again later and later while creations fail, those that fail together being one failure', async () => {
+    await using test = await TestPool.open({ poolSize: 3, createConcurrency: 3 });
+    const { docker } = test;
+    const create = docker.createContainer;
+    const refuse = async () => {
+      throw new Error('refused by the test');
+    };
+    const pauses = () => test.logged.flatMap(({ retryMs }) => retryMs ?? []);
+    docker.createContainer = refuse as typeof create;
+    await test.pool.start();
+    await until(() => pauses().length === 6);
+    assert.deepEqual(pauses(), [1_000, 1_000, 1_000, 2_000, 2_000, 2_000]);
+    docker.createContainer = create;
+    await test.whenFull();
+    assert.equal(test.status.problem, null);
+    docker.createContainer = refuse as typeof create;
+    await using _ = await test.lease();
+    await until(() => pauses().length > 6);
+    assert.equal(pauses()[6], 1_000, 'a success ends it');
+    docker.createContainer = create;
+  });
+
   it('replaces a waiting container that somebody killed', async () => {
     await using test = await TestPool.full(ROOMY);
     const [victim = ''] = await test.containers();
@@ -262,6 +284,17 @@ describe('the pool, when the engine goes away', () => {
     await proxy.cut();
     await test[Symbol.asyncDispose]();
     // The agent ends with its stream, and the engine removes what has ended.
+    const { docker } = await findEngine('');
+    await until(async () => (await containersOf(docker, instance)).length === 0);
+  });
+
+  it('stops although the engine hangs', async () => {
+    await using proxy = await EngineProxy.start();
+    const test = await TestPool.full({ poolSize: 1, engine: proxy.address });
+    const { instance } = test;
+    proxy.hold();
+    await test[Symbol.asyncDispose]();
+    await proxy.cut();
     const { docker } = await findEngine('');
     await until(async () => (await containersOf(docker, instance)).length === 0);
   });

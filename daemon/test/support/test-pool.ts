@@ -12,19 +12,27 @@ import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
 
 type RuntimeStatus = PoolStatus['runtimes'][number];
 
+interface LogLine {
+  msg: string;
+  [field: string]: unknown;
+}
+
 export class TestPool implements AsyncDisposable {
   readonly pool: Pool;
   readonly link: EngineLink;
   readonly images: Images;
   readonly python: Runtime;
   readonly instance: string;
+  /** What the pool logged: warnings and worse. */
+  readonly logged: readonly LogLine[];
 
-  private constructor(parts: { pool: Pool; link: EngineLink; images: Images; python: Runtime; instance: string }) {
+  private constructor(parts: Pick<TestPool, 'pool' | 'link' | 'images' | 'python' | 'instance' | 'logged'>) {
     this.pool = parts.pool;
     this.link = parts.link;
     this.images = parts.images;
     this.python = parts.python;
     this.instance = parts.instance;
+    this.logged = parts.logged;
   }
 
   /** A pool of Python that has not been started. Its image is built if it is not there. */
@@ -43,9 +51,10 @@ export class TestPool implements AsyncDisposable {
     await link.start();
     const images = new Images(config, () => link.engine);
     await images.prepare([python]);
-    const log = pino({ level: 'silent' });
+    const logged: LogLine[] = [];
+    const log = pino({ level: 'warn' }, { write: (line) => void logged.push(JSON.parse(line)) });
     const pool = new Pool({ config, link, images, instance, runtimes: [python], log });
-    return new TestPool({ pool, link, images, python, instance });
+    return new TestPool({ pool, link, images, python, instance, logged });
   }
 
   /** A pool that is started and filled. */
