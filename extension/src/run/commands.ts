@@ -234,7 +234,7 @@ export class RunCommands implements Disposable {
   /** What CodeRunner itself could not do is said where the person looks; how a program ended is for the console. */
   async #reportFailure({ id, session }: Tab): Promise<void> {
     const { ended, message, hint, actions } = session.view;
-    if (!ended || hint === null || message === null) return;
+    if (!ended || hint === null || message === null || session.resumed) return;
     const choice = await window.showErrorMessage(message, ...actions.map(({ label }) => label));
     const action = actions.find(({ label }) => label === choice);
     if (action) await commands.executeCommand(action.id, id);

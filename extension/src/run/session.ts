@@ -78,6 +78,11 @@ export class Session {
     return this.#run;
   }
 
+  /** It was begun by an earlier window, which has told of its end if it had ended. */
+  get resumed(): boolean {
+    return this.#resume !== undefined;
+  }
+
   get error(): unknown {
     return this.#error;
   }
@@ -287,7 +292,7 @@ export class Session {
     this.#run = run;
     if (run.startedAt !== null) this.#startedAt ??= Date.now() - sinceStart(run);
     if (isEnd(run.state)) {
-      this.#elapsedMs = run.wallMs ?? (this.#startedAt === undefined ? 0 : Date.now() - this.#startedAt);
+      this.#elapsedMs = run.wallMs ?? between(run.startedAt, run.endedAt);
       if (run.error)
         this.#failure = explain(CodeRunnerError.from(run.error as Partial<CodeRunnerError>), !this.#daemon.url);
     }
@@ -322,6 +327,10 @@ export class Session {
       if (!expected && !this.ended) this.transcript.notice((error as Error).message);
     });
   }
+}
+
+function between(start: string | null, end: string | null): number {
+  return start === null || end === null ? 0 : Date.parse(end) - Date.parse(start);
 }
 
 /** How long it has been running when it was found again, by this machine's clock and the daemon's. */

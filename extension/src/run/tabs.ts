@@ -2,7 +2,7 @@
  * The programs that were run, one tab each. A tab holds its program's latest run; running it again stops the one before. What is running is
  * remembered in the workspace, so that a window that was loaded again goes on showing it.
  */
-import type { TtySize } from '@coderunner/daemon/protocol';
+import { CodeRunnerError, type TtySize } from '@coderunner/daemon/protocol';
 import { type Disposable, EventEmitter, type Memento } from 'vscode';
 import type { Tab as TabView } from '../console/messages.ts';
 import type { Daemon } from '../daemon/daemon.ts';
@@ -31,6 +31,8 @@ interface Remembered {
   runId: string;
   /** The team's daemon that it is on; none for this machine's. */
   url?: string;
+  /** It was in front. */
+  latest?: true;
 }
 
 export class Tabs implements Disposable {
@@ -123,8 +125,11 @@ export class Tabs implements Disposable {
     const remembered = this.#memory.get<Remembered[]>(STATE, []);
     const here = remembered.filter(({ url }) => url === this.#daemon.url);
     if (here.length === 0 || !(await this.#daemon.reachable())) return;
+    // What is opened last is in front.
+    here.sort((a, b) => Number(a.latest ?? false) - Number(b.latest ?? false));
     for (const { program, runId } of here) {
-      if (!this.all.some((tab) => tab.program.key === program.key)) this.#open(program, undefined, runId);
+      const isOpen = this.all.some((tab) => tab.program.key === program.key);
+      if (!isOpen && (await this.#isKnown(runId))) this.#open(program, undefined, runId);
     }
   }
 
@@ -160,6 +165,17 @@ export class Tabs implements Disposable {
     return tab;
   }
 
+  /** The daemon forgets old runs. */
+  async #isKnown(runId: string): Promise<boolean> {
+    try {
+      await this.#daemon.client.api.run(runId);
+      return true;
+    } catch (error) {
+      if (error instanceof CodeRunnerError && error.code === 'not_found') return false;
+      throw error;
+    }
+  }
+
   #trim(): void {
     const ended = this.all.filter((tab) => tab.session.ended && tab !== this.#latest);
     for (const tab of ended.slice(0, Math.max(0, this.#tabs.size - MOST_TABS))) this.close(tab);
@@ -173,9 +189,12 @@ export class Tabs implements Disposable {
 
   #remember(): void {
     const url = this.#daemon.url;
-    const remembered = this.all.flatMap<Remembered>(({ program, session: { runId } }) =>
-      runId === undefined ? [] : [{ program, runId, ...(url === undefined ? {} : { url }) }],
-    );
+    const remembered = this.all.flatMap<Remembered>((tab) => {
+      const { runId } = tab.session;
+      if (runId === undefined) return [];
+      const latest: { latest?: true } = tab === this.#latest ? { latest: true } : {};
+      return [{ program: tab.program, runId, ...(url === undefined ? {} : { url }), ...latest }];
+    });
     // Every change of a state comes by here.
     if (JSON.stringify(remembered) !== JSON.stringify(this.#memory.get(STATE, [])))
       void this.#memory.update(STATE, remembered);

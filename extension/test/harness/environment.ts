@@ -1,7 +1,7 @@
 /** A data folder with a daemon of its own, and folders to work in, which are gone afterwards. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
@@ -41,6 +41,11 @@ export class Environment implements AsyncDisposable {
     const child = spawn(NODE, [CLI, ...args], { env: { ...process.env, ...this.env }, stdio: 'ignore' });
     const [code] = await once(child, 'exit');
     return code;
+  }
+
+  /** Of the daemon that serves this data folder. */
+  async daemonPid(): Promise<number> {
+    return JSON.parse(await readFile(join(this.folder, 'data/daemon.json'), 'utf8')).pid;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

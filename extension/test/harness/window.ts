@@ -51,9 +51,14 @@ export class Window {
     return this.page.frameLocator('iframe.webview.ready').frameLocator('iframe#active-frame');
   }
 
-  /** What the console's terminal shows. */
+  /** What the console's terminal shows, of the tab in front. */
   get screen(): Locator {
-    return this.console.locator('.xterm-rows');
+    return this.console.locator('.xterm-rows:visible');
+  }
+
+  /** What takes the keys there. */
+  get keyboard(): Locator {
+    return this.console.locator('.screen:visible .xterm-helper-textarea');
   }
 
   /** The verdict, or what the run is doing. */
@@ -75,8 +80,8 @@ export class Window {
   }
 
   /** Waits until the terminal shows a text. */
-  async shows(text: string | RegExp): Promise<void> {
-    await this.screen.filter({ hasText: text }).waitFor();
+  async shows(text: string | RegExp, timeout = PATIENCE_MS): Promise<void> {
+    await this.screen.filter({ hasText: text }).waitFor({ timeout });
   }
 
   async says(text: string | RegExp): Promise<void> {
@@ -84,7 +89,7 @@ export class Window {
   }
 
   async type(text: string): Promise<void> {
-    await this.console.locator('.xterm-helper-textarea').focus();
+    await this.keyboard.focus();
     await this.page.keyboard.type(text);
   }
 
