@@ -1,7 +1,7 @@
 /** Finds a container engine as docker's and podman's own clients do: an ordered list of places, the first that answers wins. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -114,15 +114,11 @@ export async function findEngine(
 }
 
 function unavailable(attempts: Attempt[]): CodeRunnerError {
-  const told =
-    attempts.find(({ problem }) => problem !== NOT_THERE) ?? (attempts.length === 1 ? attempts[0] : undefined);
+  const told = attempts.find((attempt) => !maybeNothing(attempt)) ?? (attempts.length === 1 ? attempts[0] : undefined);
   const message = told
     ? `The container engine at ${told.address} (${told.source}) cannot be used: ${told.problem}.`
     : 'No container engine is running: neither Docker nor Podman was found.';
-  const hint =
-    told?.problem === NO_PERMISSION
-      ? 'Add yourself to the group of the socket (`sudo usermod -aG docker $USER`, then log in again), or use a rootless engine.'
-      : undefined;
+  const hint = told && HINTS.get(told.problem);
   return new CodeRunnerError('engine_unavailable', message, {
     details: attempts,
     ...(hint === undefined ? {} : { hint }),
@@ -130,13 +126,30 @@ function unavailable(attempts: Attempt[]): CodeRunnerError {
 }
 
 const NOT_THERE = 'nothing is there';
+const NO_ENTRY = 'this user may not enter its folder';
 const NO_PERMISSION = 'this user may not use it';
 const NOT_RUNNING = 'nobody answers there; the engine is not running';
+
+const HINTS = new Map([
+  [
+    NO_PERMISSION,
+    'Add yourself to the group of the socket (`sudo usermod -aG docker $USER`, then log in again), or use a rootless engine.',
+  ],
+  [
+    NO_ENTRY,
+    'Use an engine whose socket this user can reach, a rootless one for example, or let the user enter that folder.',
+  ],
+]);
+
+/** Podman keeps the folder of its usual socket closed to ordinary users, whether there is a socket in it or not. */
+function maybeNothing({ source, problem }: Attempt): boolean {
+  return problem === NOT_THERE || (problem === NO_ENTRY && source === USUAL_SOCKET);
+}
 
 /** Whether none runs at all, and nobody has named a place where it should: then starting or installing one helps. */
 export function isEngineAbsent({ details }: CodeRunnerError): boolean {
   return (details as Attempt[]).every(
-    ({ source, problem }) => source === USUAL_SOCKET && (problem === NOT_THERE || problem === NOT_RUNNING),
+    (attempt) => attempt.source === USUAL_SOCKET && (maybeNothing(attempt) || attempt.problem === NOT_RUNNING),
   );
 }
 
@@ -144,7 +157,8 @@ export function isEngineAbsent({ details }: CodeRunnerError): boolean {
 async function tryPlace({ address, certificates }: Place, withinMs: number): Promise<Docker | string> {
   if (address === '') return 'it names no engine';
   const socketPath = /^(?:unix|npipe):\/\/(.+)$/.exec(address)?.[1];
-  if (socketPath !== undefined && process.platform !== 'win32' && !existsSync(socketPath)) return NOT_THERE;
+  // Connecting would not tell a folder that is closed from a socket that is.
+  if (socketPath !== undefined && process.platform !== 'win32' && isInClosedFolder(socketPath)) return NO_ENTRY;
   let docker: Docker;
   try {
     docker = socketPath === undefined ? clientOverNetwork(address, certificates) : clientOfSocket(socketPath);
@@ -156,11 +170,20 @@ async function tryPlace({ address, certificates }: Place, withinMs: number): Pro
     return docker;
   } catch (error) {
     const { code, name } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return NOT_THERE;
+    if (code === 'ENOENT' || code === 'ENOTDIR') return NOT_THERE;
     if (code === 'EACCES' || code === 'EPERM') return NO_PERMISSION;
     if (code === 'ECONNREFUSED') return NOT_RUNNING;
     if (name === 'AbortError' || code === 'ABORT_ERR') return 'it does not answer in time';
     return (error as Error).message;
+  }
+}
+
+function isInClosedFolder(path: string): boolean {
+  try {
+    statSync(path);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EACCES';
   }
 }
 

@@ -7,7 +7,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { type Attempt, findEngine, places } from '../../src/engine/discovery.ts';
+import { type Attempt, findEngine, isEngineAbsent, places } from '../../src/engine/discovery.ts';
 import { CodeRunnerError } from '../../src/protocol/index.ts';
 
 describe('where a container engine is looked for', () => {
@@ -157,6 +157,28 @@ describe('where a container engine is looked for', () => {
       assert.equal(attempt?.problem, 'nothing is there');
     });
 
+    // Windows has pipes, which are in no folder.
+    if (process.platform !== 'win32') {
+      it('a socket in a folder that the user may not enter is told', async () => {
+        const closed = join(home, 'closed');
+        await mkdir(closed, { mode: 0 });
+        const address = `unix://${join(closed, 'engine.sock')}`;
+        const error = await asNobody(() => failure(address));
+        assert.equal((error.details as Attempt[])[0]?.problem, 'this user may not enter its folder');
+        assert.match(error.message, /this user may not enter its folder/);
+        assert.match(error.hint, /rootless/);
+        assert.equal(isEngineAbsent(error), false);
+      });
+
+      it('a closed folder of a usual socket may be empty, and says nothing of an engine', () => {
+        const problem = 'this user may not enter its folder';
+        const usual = { source: 'a usual socket', address: 'unix:///run/podman/podman.sock', problem };
+        assert.ok(isEngineAbsent(new CodeRunnerError('engine_unavailable', '', { details: [usual] })));
+        const named = { ...usual, source: 'DOCKER_HOST' };
+        assert.ok(!isEngineAbsent(new CodeRunnerError('engine_unavailable', '', { details: [named] })));
+      });
+    }
+
     it('a socket that an engine left behind is told', async () => {
       const left = await leftBehind(socket);
       const [attempt] = await attempts(`unix://${left}`);
@@ -192,14 +214,32 @@ describe('where a container engine is looked for', () => {
 
 /** What was tried in vain. */
 async function attempts(setting: string, options: Parameters<typeof findEngine>[1] = {}): Promise<Attempt[]> {
+  return (await failure(setting, options)).details as Attempt[];
+}
+
+async function failure(setting: string, options: Parameters<typeof findEngine>[1] = {}): Promise<CodeRunnerError> {
   try {
     await findEngine(setting, options);
   } catch (error) {
     assert.ok(error instanceof CodeRunnerError);
     assert.equal(error.code, 'engine_unavailable');
-    return error.details as Attempt[];
+    return error;
   }
   assert.fail('an engine was found');
+}
+
+const NOBODY = 65_534;
+
+/** Does something without root's right to enter every folder. */
+async function asNobody<T>(work: () => Promise<T>): Promise<T> {
+  const user = process.geteuid?.();
+  if (user !== 0) return work();
+  process.seteuid?.(NOBODY);
+  try {
+    return await work();
+  } finally {
+    process.seteuid?.(user);
+  }
 }
 
 /** A socket file that nobody listens on any more; closing a server would remove it. */
