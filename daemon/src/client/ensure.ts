@@ -18,9 +18,15 @@ const LAST_LOG_BYTES = 4_096;
 
 /**
  * How Node runs a daemon. A small young generation frees the memory of passing output sooner, and saves an idle daemon 5 MB; the optimising compilers
- * would take 9 MB for a program that mostly waits and moves bytes, and save it a tenth of its processor time when output floods.
+ * would take 9 MB for a program that mostly waits and moves bytes, and save it a tenth of its processor time when output floods; the smaller of
+ * V8's choices save 3 MB more. docs/performance.md has the measurements.
  */
-export const DAEMON_NODE_FLAGS = ['--max-semi-space-size=1', '--no-maglev', '--no-turbofan'] as const;
+export const DAEMON_NODE_FLAGS = [
+  '--max-semi-space-size=1',
+  '--no-maglev',
+  '--no-turbofan',
+  '--optimize-for-size',
+] as const;
 
 export interface EnsureOptions {
   dataDir: string;
