@@ -9,6 +9,7 @@ const CHECKS: Record<string, string[]> = {
   'types of the daemon and the tools': ['tsc'],
   'types of the extension': ['tsc', '--project', 'extension'],
   'types of the console': ['tsc', '--project', 'webview-ui'],
+  'types of its tests': ['tsc', '--project', 'webview-ui/test'],
   'dead code and dependencies': ['knip'],
   'generated tables in docs/': ['node', 'daemon/docs.ts', '--check'],
   'settings of the extension': ['node', 'extension/manifest.ts', '--check'],

@@ -10,6 +10,23 @@ export interface Lines {
   cells: { x: number; y: number; width: number }[];
 }
 
+/**
+ * How many cells of a row hold text: a wide character that no longer fits into the last cell leaves it empty.
+ * @returns undefined where the row ends its line, and only the text itself says how long it is
+ */
+export function filled(buffer: IBuffer, row: number): number | undefined {
+  const next = buffer.getLine(row + 1);
+  if (!next?.isWrapped) return undefined;
+  const length = buffer.getLine(row)?.length ?? 0;
+  const isLeftOut =
+    next.getCell(0)?.getWidth() === 2 &&
+    buffer
+      .getLine(row)
+      ?.getCell(length - 1)
+      ?.getChars() === '';
+  return isLeftOut ? length - 1 : length;
+}
+
 /** The whole line of which a row of the buffer is a part. */
 export function linesAround(buffer: IBuffer, row: number): Lines {
   let first = row;
@@ -18,7 +35,8 @@ export function linesAround(buffer: IBuffer, row: number): Lines {
   for (let y = first; y <= row + MAX_ROWS; y++) {
     const line = buffer.getLine(y);
     if (!line || (y > first && !line.isWrapped)) break;
-    for (let x = 0; x < line.length; x++) {
+    const length = filled(buffer, y) ?? line.length;
+    for (let x = 0; x < length; x++) {
       const cell = line.getCell(x);
       // The second half of a wide character has no text of its own.
       if (!cell || cell.getWidth() === 0) continue;

@@ -27,7 +27,7 @@ export class Files {
   constructor() {
     this.#heading = textButton('', 'pane-header', () => this.#open(!this.#isOpen));
     this.#heading.setAttribute('aria-controls', 'files-body');
-    this.#body = el('div', { class: 'files-body', id: 'files-body' }, this.#images, this.#list);
+    this.#body = el('div', { class: 'files-body', id: 'files-body' }, this.#list, this.#images);
     this.element.append(this.#heading, this.#body);
     this.#body.hidden = !remembered().filesOpen;
   }

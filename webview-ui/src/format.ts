@@ -63,7 +63,8 @@ export function lookOf({ phase, ended }: Pick<RunView, 'phase' | 'ended'>): Look
 
 /** The state, or the verdict, in words. */
 export function wordsOf({ phase, message }: Pick<RunView, 'phase' | 'message'>): string {
-  return message ?? t(LOOKS[phase].words);
+  // A heading, not a text: a sentence's end is left away.
+  return message?.replace(/\.$/, '') ?? t(LOOKS[phase].words);
 }
 
 /** What is known about what the run used, such as `exit code 1`, `CPU 0.31 s`. */

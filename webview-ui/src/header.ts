@@ -20,6 +20,7 @@ export class Header {
   /** What went wrong on our side, and how to mend it. */
   readonly banner = el('section', { class: 'banner', hidden: true });
   readonly #state = el('span', { class: 'state' });
+  readonly #title = el('span', { class: 'title' });
   readonly #words = el('span', { class: 'words' });
   readonly #problem = el('button', { type: 'button', class: 'link', hidden: true });
   readonly #elapsed = el('span', { class: 'measure elapsed' });
@@ -63,7 +64,7 @@ export class Header {
     this.element = el(
       'header',
       { class: 'header' },
-      el('div', { class: 'verdict' }, this.#state, this.#words, this.#problem),
+      el('div', { class: 'verdict' }, this.#state, this.#title, this.#words, this.#problem),
       el('div', { class: 'facts' }, this.#elapsed, this.#measures),
       toolbar,
     );
@@ -79,6 +80,8 @@ export class Header {
     const { run, problem } = tab;
     const look = lookOf(run);
     this.#state.replaceChildren(icon(look.icon, `tone-${look.tone}`));
+    this.#title.textContent = tab.title;
+    this.#title.title = tab.description;
     this.#words.textContent = wordsOf(run);
     this.#words.title = wordsOf(run);
     this.#problem.hidden = !problem;

@@ -26,8 +26,8 @@ class Page {
   readonly #list = new TabList((tab) => this.#choose(tab));
   readonly #header = new Header({
     clear: () => this.#clear(),
-    copy: () => this.#copy(),
-    save: () => this.#save(),
+    copy: () => void this.#copy(),
+    save: () => void this.#save(),
     find: () => this.#find.open(),
   });
   readonly #find = new Find(() => this.#active?.screen);
@@ -103,8 +103,7 @@ class Page {
         this.#find.open();
         break;
       case 'request':
-        if (message.what === 'copy') this.#copy();
-        else this.#save();
+        void (message.what === 'copy' ? this.#copy() : this.#save());
     }
   }
 
@@ -130,7 +129,7 @@ class Page {
     const view: TabView = new TabView(this.#terminal, tab, this.#settings, {
       changed: () => this.#show(),
       key: (use) => {
-        if (use === 'copy') this.#copy();
+        if (use === 'copy') void this.#copy();
         else if (use === 'find') this.#find.open();
         else if (use === 'findNext') this.#find.next();
         else this.#find.previous();
@@ -189,14 +188,18 @@ class Page {
     post({ type: 'clear', tab: this.#active.id });
   }
 
-  #copy(): void {
+  async #copy(): Promise<void> {
     if (!this.#active) return;
     const { screen } = this.#active;
+    await screen.settled();
     post({ type: 'copy', text: screen.selection || screen.lines().join('\n') });
   }
 
-  #save(): void {
-    if (this.#active) post({ type: 'save', tab: this.#active.id, text: `${this.#active.screen.lines().join('\n')}\n` });
+  async #save(): Promise<void> {
+    if (!this.#active) return;
+    const { id, screen } = this.#active;
+    await screen.settled();
+    post({ type: 'save', tab: id, text: `${screen.lines().join('\n')}\n` });
   }
 
   #onKey(event: KeyboardEvent): void {

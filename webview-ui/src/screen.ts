@@ -8,7 +8,7 @@ import { Unicode11Addon } from '@xterm/addon-unicode11';
 import { WebLinksAddon } from '@xterm/addon-web-links';
 import { type IMarker, type ITerminalOptions, Terminal } from '@xterm/xterm';
 import type { ConsoleSettings } from '../../extension/src/console/messages.ts';
-import { linesAround, rangeOf } from './cells.ts';
+import { filled, linesAround, rangeOf } from './cells.ts';
 import { guard, plain, restore } from './guard.ts';
 import { type KeyUse, useOf } from './keys.ts';
 import { t } from './l10n.ts';
@@ -67,6 +67,7 @@ export class Screen {
   /** The line at which the last run's output begins. */
   #runStart: IMarker | undefined;
   #fitting = 0;
+  #searching = false;
 
   constructor(container: HTMLElement, settings: ConsoleSettings, events: ScreenEvents) {
     this.#events = events;
@@ -105,6 +106,7 @@ export class Screen {
     terminal.onWriteParsed(() => events.drawn());
     this.#search.onDidChangeResults(({ resultIndex, resultCount }) => events.found(resultIndex, resultCount));
     terminal.open(this.element);
+    this.element.addEventListener('paste', (event) => this.#paste(event), { capture: true });
     this.#observer = new ResizeObserver(() => this.fit());
     this.#observer.observe(this.element);
   }
@@ -198,6 +200,11 @@ export class Screen {
     return this.#terminal.getSelection();
   }
 
+  /** Resolves when everything that was given to it so far is on the screen. */
+  settled(): Promise<void> {
+    return new Promise((done) => this.#enqueue({ text: '', done }));
+  }
+
   /**
    * The text on the screen and above it; lines that were only wrapped are whole again.
    * @param last at most so many rows, of the last run; without it all that there is
@@ -209,8 +216,8 @@ export class Screen {
     for (let row = first; row < normal.length; row++) {
       const line = normal.getLine(row);
       if (!line) continue;
-      // A wrapped line is full: what looks like space at its end is the program's.
-      const text = line.translateToString(!normal.getLine(row + 1)?.isWrapped);
+      const length = filled(normal, row);
+      const text = line.translateToString(length === undefined, 0, length);
       if (line.isWrapped && lines.length > 0) lines.push((lines.pop() ?? '') + text);
       else lines.push(text);
     }
@@ -219,6 +226,10 @@ export class Screen {
   }
 
   find(text: string, direction: 'next' | 'previous', options: Omit<ISearchOptions, 'decorations'>): void {
+    if (!this.#searching) {
+      this.#searching = true;
+      this.repaint();
+    }
     const all = { ...options, decorations: searchColors(cssVariable) };
     if (direction === 'next') this.#search.findNext(text, all);
     else this.#search.findPrevious(text, all);
@@ -227,11 +238,19 @@ export class Screen {
   endFind(): void {
     this.#search.clearDecorations();
     this.#terminal.clearSelection();
+    this.#searching = false;
+    this.repaint();
   }
 
   /** The theme was changed. */
   repaint(): void {
-    Object.assign(this.#terminal.options, colors());
+    const { theme, ...contrast } = colors();
+    // The current match is a selection, and the keyboard is in the search: its own colour, not that of what is forgotten.
+    const match = this.#searching ? searchColors(cssVariable).activeMatchBackground : undefined;
+    Object.assign(this.#terminal.options, {
+      ...contrast,
+      theme: { ...theme, ...(match && { selectionInactiveBackground: match }) },
+    });
   }
 
   /** Takes the size of the place it is shown in, if it is shown. */
@@ -347,6 +366,14 @@ export class Screen {
     if (lines !== '') this.#events.input(lines);
     this.#redrawLine();
     void this.#work();
+  }
+
+  /** A program that has asked for it is told where a paste begins and ends; nothing that is pasted may end it. */
+  #paste(event: ClipboardEvent): void {
+    event.preventDefault();
+    event.stopPropagation();
+    const text = event.clipboardData?.getData('text/plain') ?? '';
+    this.#terminal.paste(this.#terminal.modes.bracketedPasteMode ? text.replaceAll('\x1b', '␛') : text);
   }
 
   #onKey(event: KeyboardEvent): boolean {

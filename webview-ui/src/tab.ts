@@ -26,8 +26,8 @@ export class TabView {
   #drawn = 0;
   #given = 0;
   #acknowledged = 0;
-  /** What comes before this offset has been shown before. */
-  #replayTo = 0;
+  /** What comes before this offset has been shown before; undefined when that is over. */
+  #replayTo: number | undefined;
   #problem: SourceLink | undefined;
   #events: TabEvents;
   /** When the program started, on this page's clock. */
@@ -101,7 +101,10 @@ export class TabView {
   output(channel: 'stdout' | 'stderr', seq: number, data: Uint8Array): void {
     const run = this.run.id;
     const end = seq + data.length;
-    if (seq >= this.#replayTo && this.#given < this.#replayTo) this.screen.answer(true);
+    if (this.#replayTo !== undefined && seq >= this.#replayTo) {
+      this.#replayTo = undefined;
+      this.screen.answer(true);
+    }
     this.#given = end;
     this.screen.write(this.#decoders[channel].decode(data, { stream: true }), () => this.#acknowledge(run, end));
   }
@@ -131,7 +134,8 @@ export class TabView {
   /** Another run has taken the tab. */
   #begin(): void {
     this.#decoders = decoders();
-    this.#drawn = this.#given = this.#acknowledged = this.#replayTo = 0;
+    this.#drawn = this.#given = this.#acknowledged = 0;
+    this.#replayTo = undefined;
     this.#problem = undefined;
     this.#startedAt = undefined;
     this.screen.beginRun(this.#settings.clearBeforeRun);

@@ -3,10 +3,11 @@
  * VS Code's own themes (`themes/`, read out of VS Code 1.139), and a host that the test plays. What the page says is checked as the
  * extension checks it.
  */
-import { createServer, type Server, type ServerResponse } from 'node:http';
+
+import { once } from 'node:events';
 import { createReadStream, readFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { once } from 'node:events';
+import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Browser, Frame, Page } from 'playwright-core';
@@ -22,7 +23,11 @@ import {
 
 const DIST = join(import.meta.dirname, '../dist');
 const SCREENSHOTS = join(DIST, 'screenshots');
-const FILES: Record<string, string> = { 'main.js': 'text/javascript', 'style.css': 'text/css', 'codicon.ttf': 'font/ttf' };
+const FILES: Record<string, string> = {
+  'main.js': 'text/javascript',
+  'style.css': 'text/css',
+  'codicon.ttf': 'font/ttf',
+};
 
 export const THEMES = ['dark', 'light', 'high-contrast', 'high-contrast-light'] as const;
 export type Theme = (typeof THEMES)[number];
@@ -115,16 +120,15 @@ export class ConsolePage implements AsyncDisposable {
   readonly page: Page;
   /** Everything that the page has said. */
   readonly heard: FromPage[] = [];
-  readonly #server: Server;
   #socket: WebSocket | undefined;
   #theme: Theme;
+  #isGone = false;
   readonly #waiting = new Set<() => void>();
   /** What the page, or the browser about it, has complained of. */
   readonly #complaints: string[] = [];
 
-  private constructor(page: Page, server: Server, theme: Theme) {
+  private constructor(page: Page, theme: Theme) {
     this.page = page;
-    this.#server = server;
     this.#theme = theme;
   }
 
@@ -134,11 +138,12 @@ export class ConsolePage implements AsyncDisposable {
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const page = await browser.newPage({ viewport: { width: 900, height: 320 } });
-    const console = new ConsolePage(page, server, theme);
-    server.on('request', ({ url = '' }, response) => console.#serve(url.slice(1), response));
+    const console = new ConsolePage(page, theme);
+    server.on('request', ({ url = '' }, response) => console.#serve(url.slice(1).replace(/\?.*/, ''), response));
     new WebSocketServer({ server }).on('connection', (socket) => {
       console.#socket = socket;
       socket.on('message', (data) => console.#hear(JSON.parse(String(data))));
+      socket.on('close', () => console.#gone());
     });
     // What VS Code puts into its pages.
     await page.addInitScript(() => {
@@ -150,6 +155,11 @@ export class ConsolePage implements AsyncDisposable {
           setState: (state: unknown) => sessionStorage.setItem('state', JSON.stringify(state)),
         }),
       });
+    });
+    // Whatever closes the page, a test that has failed among them.
+    page.on('close', () => {
+      console.#socket?.terminate();
+      server.close();
     });
     page.on('pageerror', (error) => console.#complaints.push(error.message));
     page.on('console', (message) => {
@@ -188,7 +198,10 @@ export class ConsolePage implements AsyncDisposable {
   }
 
   /** Prints text as a program would, in one piece, and waits until the page has drawn it. */
-  async prints(text: string, options: { run?: number; seq?: number; channel?: 'stdout' | 'stderr' } = {}): Promise<number> {
+  async prints(
+    text: string,
+    options: { run?: number; seq?: number; channel?: 'stdout' | 'stderr' } = {},
+  ): Promise<number> {
     const { run = 1, seq = 0, channel = 'stdout' } = options;
     const data = Buffer.from(text);
     this.send({ type: 'output', run, seq, channel, data });
@@ -207,6 +220,8 @@ export class ConsolePage implements AsyncDisposable {
     for (;;) {
       const found = this.heard.find(isWanted);
       if (found) return found;
+      // A test that has given up closes the page: what still waits gives up too.
+      if (this.#isGone) throw new Error(`The page said no "${type}" that fits.`);
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#waiting.add(resolve);
       await promise;
@@ -241,6 +256,13 @@ export class ConsolePage implements AsyncDisposable {
     );
   }
 
+  /** Puts the keyboard into the active tab's terminal, as the extension does when it shows a run. */
+  async focus(tab: number): Promise<void> {
+    await this.page.locator('iframe').focus();
+    this.send({ type: 'activate', tab, focus: true });
+    await this.frame.locator('.screen textarea:focus').waitFor({ state: 'attached' });
+  }
+
   /** Takes the page away and loads it again, as hiding and showing the panel does. */
   async reload(): Promise<void> {
     this.heard.length = 0;
@@ -257,9 +279,12 @@ export class ConsolePage implements AsyncDisposable {
   /** @throws Error when the page failed, or did what its policy forbids */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.page.close();
-    this.#socket?.terminate();
-    this.#server.close();
     if (this.#complaints.length > 0) throw new Error(this.#complaints.join('\n'));
+  }
+
+  #gone(): void {
+    this.#isGone = true;
+    for (const wake of this.#waiting) wake();
   }
 
   #hear(value: unknown): void {

@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import type { Browser } from 'playwright-core';
-import { launchBrowser } from '../../../extension/test/harness/window.ts';
 import type { RunView } from '../../../extension/src/console/messages.ts';
+import { launchBrowser } from '../../../extension/test/harness/window.ts';
 import { ConsolePage, ended, running, THEMES, tab } from '../console-page.ts';
 
-const COLORS = Array.from({ length: 16 }, (_, color) => `\x1b[${color < 8 ? 30 + color : 82 + color}m■ ${color}`).join(' ');
+const COLORS = Array.from({ length: 16 }, (_, color) => `\x1b[${color < 8 ? 30 + color : 82 + color}m■ ${color}`).join(
+  ' ',
+);
 const PROGRAM = `\x1b[1mTraining\x1b[0m on 3 files\r\n${COLORS}\x1b[0m
 \r\x1b[32m████████████████████\x1b[90m░░░░░░░░░░\x1b[0m  67 % 1,340/2,000\r
 ┌────────┬────────┐\r\n│ name   │ height │\r\n├────────┼────────┤\r\n│ Mont B │  4,808 │\r\n└────────┴────────┘\r
@@ -33,13 +35,58 @@ interface State {
 }
 
 const STATES: State[] = [
-  { name: 'building', run: running({ phase: 'building', elapsedMs: null, message: 'Building the Python image, step 4 of 11' }), says: ['Building the Python image, step 4 of 11'] },
+  {
+    name: 'building',
+    run: running({ phase: 'building', elapsedMs: null, message: 'Building the Python image, step 4 of 11' }),
+    says: ['Building the Python image, step 4 of 11'],
+  },
   { name: 'running', run: running({ elapsedMs: 83_000 }), output: PROGRAM, says: ['Running', '1:2'] },
-  { name: 'finished', run: ended(), output: PROGRAM, says: ['Finished', '1.2 s', 'exit code 0', 'CPU 310 ms', 'memory 23 MB'] },
+  {
+    name: 'finished',
+    run: ended(),
+    output: PROGRAM,
+    says: ['Finished', '1.2 s', 'exit code 0', 'CPU 310 ms', 'memory 23 MB'],
+  },
   { name: 'files', run: ended({ files: PLOT_FILES }), output: 'saved\r\n', says: ['Finished'] },
-  { name: 'failed', run: ended({ phase: 'failed', exitCode: 1, message: 'Failed with exit code 1' }), output: TRACEBACK, says: ['Failed with exit code 1', 'Problem in line 8'] },
-  { name: 'out-of-memory', run: ended({ phase: 'out_of_memory', exitCode: null, signal: 'SIGKILL', message: 'Stopped: used more than 256 MB', hint: 'The limit is set by "coderunner.limits.memory".', actions: [{ id: 'a', label: 'Run with 512 MB' }, { id: 'b', label: 'Open Settings' }] }), output: 'loading…\r\n', says: ['Stopped: used more than 256 MB', 'SIGKILL'] },
-  { name: 'no-engine', run: ended({ phase: 'connecting', elapsedMs: null, exitCode: null, cpuMs: null, peakMemoryBytes: null, message: 'No container engine answers.', hint: 'Docker is installed, but not started.', actions: [{ id: 'a', label: 'Start Docker' }, { id: 'b', label: 'Show the Report' }] }), says: ['No container engine answers.'] },
+  {
+    name: 'failed',
+    run: ended({ phase: 'failed', exitCode: 1, message: 'Failed with exit code 1' }),
+    output: TRACEBACK,
+    says: ['Failed with exit code 1', 'Problem in line 8'],
+  },
+  {
+    name: 'out-of-memory',
+    run: ended({
+      phase: 'out_of_memory',
+      exitCode: null,
+      signal: 'SIGKILL',
+      message: 'Stopped: used more than 256 MB',
+      hint: 'The limit is set by "coderunner.limits.memory".',
+      actions: [
+        { id: 'a', label: 'Run with 512 MB' },
+        { id: 'b', label: 'Open Settings' },
+      ],
+    }),
+    output: 'loading…\r\n',
+    says: ['Stopped: used more than 256 MB', 'SIGKILL'],
+  },
+  {
+    name: 'no-engine',
+    run: ended({
+      phase: 'connecting',
+      elapsedMs: null,
+      exitCode: null,
+      cpuMs: null,
+      peakMemoryBytes: null,
+      message: 'No container engine answers.',
+      hint: 'Docker is installed, but not started.',
+      actions: [
+        { id: 'a', label: 'Start Docker' },
+        { id: 'b', label: 'Show the Report' },
+      ],
+    }),
+    says: ['No container engine answers.'],
+  },
 ];
 
 describe('The console in every state and theme', () => {
@@ -58,7 +105,9 @@ describe('The console in every state and theme', () => {
         if (run.files.length > 0) {
           await console.hears('file');
           console.send({ type: 'file', run: 1, path: 'plots/heights.png', mediaType: 'image/png', data: PLOT });
-          await console.frame.waitForFunction(() => document.querySelector<HTMLImageElement>('.preview img')?.naturalWidth);
+          await console.frame.waitForFunction(
+            () => document.querySelector<HTMLImageElement>('.preview img')?.naturalWidth,
+          );
         }
         const header = await console.frame.locator('header').innerText();
         for (const words of says) assert.ok(header.includes(words), `"${words}" is not in "${header}"`);
