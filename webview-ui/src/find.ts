@@ -26,6 +26,8 @@ export class Find {
       const button = iconButton(icon, t('{0} (Alt+{1})', t(label), letter.toUpperCase()), () => {
         this.#switches[name] = !this.#switches[name];
         button.setAttribute('aria-pressed', String(this.#switches[name]));
+        // The addon compares its options only with themselves, and would keep the marks of before.
+        this.#screen()?.endFind();
         this.#search('next', true);
       });
       button.classList.add('small');
