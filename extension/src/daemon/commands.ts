@@ -6,6 +6,7 @@ import {
   ConfigurationTarget,
   commands,
   type Disposable,
+  EventEmitter,
   env,
   l10n,
   ProgressLocation,
@@ -16,9 +17,17 @@ import {
 } from 'vscode';
 import type { Daemon } from './daemon.ts';
 
+/** A document that cannot be edited, and need not be saved. */
+const REPORT = Uri.parse('coderunner-report:CodeRunner%20Report.txt');
+const report = { text: '', changed: new EventEmitter<Uri>() };
+
 export function registerDaemonCommands(daemon: Daemon): Disposable[] {
   const { registerCommand } = commands;
   return [
+    workspace.registerTextDocumentContentProvider(REPORT.scheme, {
+      onDidChange: report.changed.event,
+      provideTextDocumentContent: () => report.text,
+    }),
     registerCommand('coderunner.menu', () => menu(daemon)),
     registerCommand('coderunner.chooseDaemon', () => chooseDaemon(daemon)),
     registerCommand('coderunner.enterToken', () =>
@@ -134,8 +143,9 @@ async function doctor(daemon: Daemon): Promise<void> {
   const child = daemon.local.spawn(['doctor']);
   if (!child.stdout || !child.stderr) return;
   const [output, complaints] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-  const document = await workspace.openTextDocument({ content: `${output}${complaints}`, language: 'plaintext' });
-  await window.showTextDocument(document);
+  report.text = `${output}${complaints}`;
+  report.changed.fire(REPORT);
+  await window.showTextDocument(await workspace.openTextDocument(REPORT), { preview: true });
 }
 
 /** Docker Desktop is started as an application; a service needs the person's password, so its command waits in a terminal. */

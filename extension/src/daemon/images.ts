@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { CodeRunnerError, type RuntimeInfo } from '@coderunner/daemon/protocol';
+import { CodeRunnerError, ERRORS, type ErrorCode, type RuntimeInfo } from '@coderunner/daemon/protocol';
 import { l10n, ProgressLocation, window } from 'vscode';
 import type { LocalDaemon } from './local.ts';
 
@@ -54,14 +54,7 @@ export async function buildImage(
         })();
         const [[code]] = await Promise.all([exited, reading, child.stdout && text(child.stdout)]);
         stop.throwIfAborted();
-        if (code !== 0)
-          throw new CodeRunnerError(
-            'build_failed',
-            l10n.t('{0} could not be prepared: {1}', runtime.name, reason(last)),
-            {
-              details: last,
-            },
-          );
+        if (code !== 0) throw failureOf(runtime.name, last);
       } finally {
         stop.removeEventListener('abort', end);
       }
@@ -69,8 +62,25 @@ export async function buildImage(
   );
 }
 
-/** What the command line says last is the error, or its way out; the error stands after its name. */
-function reason(lines: readonly string[]): string {
-  const error = lines.findLast((line) => /^coderunner: /.test(line)) ?? lines.at(-1) ?? '';
-  return error.replace(/^coderunner: /, '');
+/** The command line ends with `coderunner: CODE: MESSAGE` and, further in, the way out. */
+function failureOf(name: string, lines: readonly string[]): CodeRunnerError {
+  const at = lines.findLastIndex((line) => /^coderunner: [a-z_]+: /.test(line));
+  const [, code, message] = /^coderunner: ([a-z_]+): (.*)$/.exec(lines[at] ?? '') ?? [];
+  const known = code !== undefined && code in ERRORS ? (code as ErrorCode) : 'build_failed';
+  return new CodeRunnerError(
+    known,
+    known === 'build_failed'
+      ? l10n.t('{0} could not be prepared: {1}', name, message ?? lines.at(-1) ?? '')
+      : (message ?? ''),
+    {
+      hint:
+        known === 'build_failed'
+          ? l10n.t('What the build printed is in the console.')
+          : lines
+              .slice(at + 1)
+              .map((line) => line.trim())
+              .join(' ') || ERRORS[known].hint,
+      details: lines,
+    },
+  );
 }

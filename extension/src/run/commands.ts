@@ -193,8 +193,8 @@ export class RunCommands implements Disposable {
 
   async #chooseLanguage(tab: Tab | undefined): Promise<void> {
     if (!tab) return;
-    const runtimes = await this.#daemon.runtimes();
-    const items = runtimes.map(({ id, name, version }) => ({ label: name, description: version, id }));
+    const usable = (await this.#daemon.runtimes()).filter(({ state }) => state !== 'broken');
+    const items = usable.map(({ id, name, version }) => ({ label: name, description: version, id }));
     const choice = await window.showQuickPick(items, { title: l10n.t('In which language is {0}?', tab.program.title) });
     if (choice) await this.#run({ ...tab.program, runtime: choice.id });
   }

@@ -27,6 +27,8 @@ const QUIET = {
   'workbench.startupEditor': 'none',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'workbench.tips.enabled': false,
+  // Drawn as text that a test can read.
+  'terminal.integrated.gpuAcceleration': 'off',
 };
 
 /** VS Code's server with what it keeps in a folder of its own; disposing stops it and removes the folder. */

@@ -102,8 +102,15 @@ export class Window {
     await this.page.keyboard.press('Enter');
   }
 
-  notification(text: string | RegExp): Locator {
-    return this.page.locator('.notification-toast').filter({ hasText: text });
+  /** Opens the list of notifications: under the driver that these tests need, VS Code shows none by itself. */
+  async notified(text: string | RegExp): Promise<void> {
+    await this.command('Notifications: Show Notifications');
+    await this.page
+      .locator('.notifications-center .notification-list-item')
+      .filter({ hasText: text })
+      .first()
+      .waitFor();
+    await this.page.keyboard.press('Escape');
   }
 
   async screenshot(name: string): Promise<void> {
