@@ -146,6 +146,10 @@ Examples:
     .option('--json', 'as JSON', false)
     .action(does(doctor));
 
+  addCommand('lsp', 'serve editors that speak the Language Server Protocol')
+    .option('--stdio', 'on standard input and output, which is the only way', true)
+    .action(does(async () => (await import('./lsp.ts')).serveLsp()));
+
   addCommand('config', 'show every setting, its value, and where that comes from')
     .option('--json', 'as JSON', false)
     .action(does(async (options) => (await import('./settings.ts')).showConfig(options)));

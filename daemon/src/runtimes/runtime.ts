@@ -13,6 +13,27 @@ const Argv = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 });
 const ColdEnv = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*\\*?$' });
 const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9+#._-]{0,39}$' });
 
+/** What editors show of programs in a language: where they begin, and what they import. */
+const Editor = Type.Object(
+  {
+    entryPoint: Type.Optional(Type.String({ minLength: 1 })),
+    needsEntryPoint: Type.Optional(Type.Boolean()),
+    imports: Type.Optional(
+      Type.Object(
+        {
+          pattern: Type.String({ pattern: '\\(\\?<modules>' }),
+          package: Type.String({ minLength: 1 }),
+          builtin: Type.Array(Type.String()),
+          network: Type.Array(Type.String()),
+          packages: Type.Optional(Type.Record(Type.String(), Type.String())),
+        },
+        closed,
+      ),
+    ),
+  },
+  closed,
+);
+
 const RuntimeFile = Type.Object(
   {
     id: Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' }),
@@ -50,6 +71,7 @@ const RuntimeFile = Type.Object(
         ),
       ),
     ),
+    editor: Type.Optional(Editor),
     limits: Type.Optional(
       Type.Object(
         {
@@ -85,6 +107,11 @@ export interface Runtime {
   readonly warm: { argv: readonly string[]; coldEnv: readonly string[] } | undefined;
   /** How its own out-of-memory end looks: it dies of this signal after printing this. */
   readonly outOfMemory: { signal: string; stderr: string } | undefined;
+  /** Files that name the packages to install; none where nothing is installed. */
+  readonly manifests: readonly string[];
+  /** Where its error messages name a place: patterns, and the numbers of their groups. */
+  readonly diagnostics: NonNullable<RuntimeFile['diagnostics']>;
+  readonly editor: Static<typeof Editor>;
   readonly limits: Limits;
   /** Its folder. */
   readonly folder: string;
@@ -187,6 +214,9 @@ export function parseRuntime(source: string, folder: string): Runtime | string {
     run: value.run,
     warm: value.warm ? { argv: value.warm.argv, coldEnv: value.warm.coldEnv ?? [] } : undefined,
     outOfMemory: value.outOfMemory,
+    manifests: value.install?.detect ?? [],
+    diagnostics: value.diagnostics ?? [],
+    editor: value.editor ?? {},
     limits,
     folder,
   };
@@ -234,11 +264,18 @@ function checkPatterns(file: RuntimeFile): string | undefined {
       }
     }
   }
-  for (const [index, { pattern }] of (file.diagnostics ?? []).entries()) {
+  const { entryPoint, imports } = file.editor ?? {};
+  const patterns = [
+    ...(file.diagnostics ?? []).map(({ pattern }, index) => [`diagnostics.${index}.pattern`, pattern]),
+    ['editor.entryPoint', entryPoint ?? ''],
+    ['editor.imports.pattern', imports?.pattern ?? ''],
+    ['editor.imports.package', imports?.package ?? ''],
+  ] as const;
+  for (const [field, pattern = ''] of patterns) {
     try {
       new RegExp(pattern);
     } catch (error) {
-      return `diagnostics.${index}.pattern is no regular expression: ${(error as Error).message}.`;
+      return `${field} is no regular expression: ${(error as Error).message}.`;
     }
   }
   return undefined;

@@ -1,0 +1,64 @@
+/** `coderunner lsp`: a language server for editors, on stdin and stdout. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { basename, dirname } from 'node:path';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
+import { createConnection } from 'vscode-languageserver/node';
+import { loadConfig } from '../config.ts';
+import { serveLanguages } from '../lsp/server.ts';
+import { loadRuntimes } from '../runtimes/runtime.ts';
+
+/** What is kept of a program's output: errors stand at the end. */
+const KEPT_CHARACTERS = 256 * 1024;
+
+/** Serves until the client goes. */
+export async function serveLsp(): Promise<never> {
+  const { runtimes, broken } = await loadRuntimes(loadConfig().runtimesPath);
+  // Editors keep what a server writes there as its log.
+  for (const { problem } of broken) process.stderr.write(`${problem}\n`);
+  serveLanguages(createConnection(process.stdin, process.stdout), runtimes, launch);
+  // The connection ends the process, when it is told to or when the client is gone.
+  return new Promise<never>(() => {});
+}
+
+/** Runs a file as `coderunner run` does: that is the one place that knows which files go along. */
+async function launch(path: string, signal: AbortSignal) {
+  const child = spawn(process.execPath, [process.argv[1] as string, 'run', '--json', '--', path], {
+    cwd: dirname(path),
+    stdio: ['ignore', 'pipe', 'pipe'],
+    windowsHide: true,
+  });
+  const stop = () => child.kill('SIGINT');
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  const ended = once(child, 'close');
+  const complaints = text(child.stderr);
+  let output = '';
+  let end: { message?: string; wallMs?: number; cpuMs?: number; peakMemoryBytes?: number } | undefined;
+  try {
+    for await (const line of createInterface({ input: child.stdout })) {
+      const event = JSON.parse(line);
+      if (event.type === 'end') end = event;
+      if (event.type === 'error') throw new Error(event.error.message);
+      if (event.type !== 'stdout' && event.type !== 'stderr') continue;
+      output = (output + (event.encoding === 'base64' ? Buffer.from(event.data, 'base64') : event.data)).slice(
+        -KEPT_CHARACTERS,
+      );
+    }
+    await ended;
+    if (!end) throw new Error((await complaints).trim() || 'The program could not be run.');
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+  return {
+    root: pathToFileURL(dirname(path)).href,
+    entry: basename(path),
+    output,
+    verdict: end.message ?? 'It ended.',
+    wallMs: end.wallMs ?? null,
+    cpuMs: end.cpuMs ?? null,
+    peakMemoryBytes: end.peakMemoryBytes ?? null,
+  };
+}

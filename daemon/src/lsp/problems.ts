@@ -1,0 +1,63 @@
+/** Finds in what a program printed the places that its errors name. Reads text, and nothing else. */
+import { stripVTControlCharacters } from 'node:util';
+import { endsWithin } from './bounded.ts';
+import type { PlacePattern } from './language.ts';
+
+/** Line and column are counted from 0 on. */
+export interface Problem {
+  /** As the program names it. */
+  file: string;
+  line: number;
+  column: number | undefined;
+  message: string;
+}
+
+/** The last of it: an error that ends a program is told at its end. */
+const MOST_TEXT = 128 * 1024;
+const LONGEST_LINE = 2_000;
+const LONGEST_MESSAGE = 1_000;
+const MOST_PROBLEMS = 100;
+/** Of each pattern. */
+const MOST_MS = 250;
+const LARGEST_NUMBER = 2 ** 31 - 1;
+
+export function problemsIn(output: string, patterns: readonly PlacePattern[]): Problem[] {
+  const text = plain(output.slice(-MOST_TEXT));
+  const found = new Map<string, Problem>();
+  for (const place of patterns) {
+    // One that takes too long leaves what it found before.
+    endsWithin(MOST_MS, () => {
+      for (const match of text.matchAll(place.pattern)) {
+        const problem = problemOf(match, place);
+        if (problem) found.set(`${problem.file}:${problem.line}:${problem.message}`, problem);
+        if (found.size >= MOST_PROBLEMS) return;
+      }
+    });
+  }
+  return [...found.values()];
+}
+
+function problemOf(match: RegExpExecArray, place: PlacePattern): Problem | undefined {
+  const file = match[place.file];
+  const line = numberFrom(match[place.line]);
+  if (!file || line === undefined) return undefined;
+  const message = place.message === undefined ? match[0] : match[place.message];
+  return {
+    file,
+    line,
+    column: place.column === undefined ? undefined : numberFrom(match[place.column]),
+    message: (message ?? '').trim().slice(0, LONGEST_MESSAGE) || 'The program failed here.',
+  };
+}
+
+/** Places are printed from 1 on. */
+function numberFrom(text: string | undefined): number | undefined {
+  const number = Number(text);
+  return Number.isInteger(number) && number >= 1 && number <= LARGEST_NUMBER ? number - 1 : undefined;
+}
+
+/** Without colours, with one kind of line end, and without the rest of endless lines. */
+function plain(output: string): string {
+  const lines = stripVTControlCharacters(output).split(/\r*\n|\r/);
+  return lines.map((line) => line.slice(0, LONGEST_LINE)).join('\n');
+}

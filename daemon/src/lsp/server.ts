@@ -1,0 +1,401 @@
+/**
+ * The language server: CodeLens and hover at the entry point, errors of the last run on their lines, and hints on what the sandbox will
+ * refuse. It works on text and on what it is told of runs, so it needs no daemon.
+ *
+ * Start reading here. `document.ts`, `hints.ts` and `problems.ts` know no protocol: they take text and return what is in it.
+ */
+import { existsSync } from 'node:fs';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+import { Compile } from 'typebox/compile';
+import {
+  type CodeAction,
+  CodeActionKind,
+  type CodeLens,
+  CodeLensRefreshRequest,
+  type Connection,
+  type Diagnostic,
+  DiagnosticSeverity,
+  DidChangeTextDocumentNotification,
+  DidChangeWatchedFilesNotification,
+  DidCloseTextDocumentNotification,
+  DidOpenTextDocumentNotification,
+  type Hover,
+  type InitializeParams,
+  type InitializeResult,
+  MarkupKind,
+  type Range,
+  TextDocumentSyncKind,
+  TextDocuments,
+  type WorkspaceEdit,
+} from 'vscode-languageserver';
+import { TextDocument } from 'vscode-languageserver-textdocument';
+import { formatBytes, formatDuration } from '../protocol/units.ts';
+import { VERSION } from '../version.ts';
+import { outlineOf } from './document.ts';
+import { editOf } from './edits.ts';
+import { type Hint, hintsFor } from './hints.ts';
+import { type LanguageData, Languages } from './language.ts';
+import { canonical, LastRuns } from './last-runs.ts';
+import { formatOf } from './manifests.ts';
+import { COMMANDS, RUN_ENDED, RUN_STARTED, RunEnded, RunStarted, ServerOptions } from './messages.ts';
+import { surroundingsOf } from './project.ts';
+
+const SOURCE = 'CodeRunner';
+/** Hints wait until nobody has typed for as long. */
+const SETTLES_AFTER_MS = 150;
+/** Further to the right than any line; clients take the line's end. */
+const LINE_END = 2 ** 31 - 1;
+
+const isServerOptions = Compile(ServerOptions);
+const isRunStarted = Compile(RunStarted);
+const isRunEnded = Compile(RunEnded);
+
+/**
+ * Runs a file, for editors that do not run programs themselves.
+ * @param signal ends it
+ * @returns how it ended; rejects, with a sentence for the person, where it could not be run
+ */
+export type Launch = (path: string, signal: AbortSignal) => Promise<Omit<RunEnded, 'uri'>>;
+
+/**
+ * Serves one client. Listens as soon as this returns.
+ * @throws CodeRunnerError bad_runtime
+ */
+export function serveLanguages(connection: Connection, data: readonly LanguageData[], launch: Launch): void {
+  new Server(connection, new Languages(data), manifestsOf(data), launch);
+  connection.listen();
+}
+
+class Server {
+  readonly #connection: Connection;
+  readonly #languages: Languages;
+  readonly #manifests: readonly string[];
+  readonly #launch: Launch;
+  readonly #documents: TextDocuments<TextDocument>;
+  readonly #runs = new LastRuns((uri) => this.#openDocument(uri) !== undefined || isFile(uri));
+  /** By canonical URI, as are the others. */
+  readonly #hints = new Map<string, Hint[]>();
+  readonly #settling = new Map<string, NodeJS.Timeout>();
+  /** Programs that this server runs. */
+  readonly #launched = new Map<string, AbortController>();
+  #folders: string[] = [];
+  #options: ServerOptions = {};
+  #canRefreshLenses = false;
+  #canCreateFiles = false;
+
+  constructor(connection: Connection, languages: Languages, manifests: readonly string[], launch: Launch) {
+    this.#connection = connection;
+    this.#languages = languages;
+    this.#manifests = manifests;
+    this.#launch = launch;
+    this.#documents = new TextDocuments({
+      create: TextDocument.create,
+      update: (document, changes, version) => {
+        for (const change of changes) this.#runs.edited(canonical(document.uri), editOf(change));
+        return TextDocument.update(document, changes, version);
+      },
+    });
+    connection.onInitialize((params) => this.#initialize(params));
+    connection.onCodeLens(({ textDocument }) => this.#lenses(textDocument.uri));
+    connection.onHover(({ textDocument, position }) => this.#hover(textDocument.uri, position.line));
+    connection.onCodeAction(({ textDocument, range }) => this.#actions(textDocument.uri, range));
+    connection.onExecuteCommand(({ command, arguments: [uri] = [] }) => this.#execute(command, uri));
+    connection.onNotification(RUN_STARTED, (message: unknown) => {
+      if (isRunStarted.Check(message)) this.#started(canonical(message.uri));
+    });
+    connection.onNotification(RUN_ENDED, (message: unknown) => {
+      if (isRunEnded.Check(message)) this.#ended({ ...message, uri: canonical(message.uri) });
+    });
+    connection.onDidChangeWatchedFiles(() => this.#settleAll());
+    this.#documents.onDidChangeContent(({ document }) =>
+      this.#isManifest(document.uri) ? this.#settleAll() : this.#settle(document.uri),
+    );
+    this.#documents.onDidClose(({ document }) => this.#forget(document.uri));
+    this.#documents.listen(connection);
+  }
+
+  #initialize({ capabilities, initializationOptions, workspaceFolders, rootUri }: InitializeParams): InitializeResult {
+    if (isServerOptions.Check(initializationOptions)) this.#options = initializationOptions;
+    this.#languages.add(this.#options.languageIds ?? []);
+    this.#folders = workspaceFolders?.map(({ uri }) => canonical(uri)) ?? (rootUri ? [canonical(rootUri)] : []);
+    const { workspace, textDocument } = capabilities;
+    this.#canRefreshLenses = workspace?.codeLens?.refreshSupport === true;
+    this.#canCreateFiles = workspace?.workspaceEdit?.resourceOperations?.includes('create') === true;
+    const follows = {
+      folders: workspace?.workspaceFolders === true,
+      files: workspace?.didChangeWatchedFiles?.dynamicRegistration === true,
+      manifests: textDocument?.synchronization?.dynamicRegistration === true,
+    };
+    this.#connection.onInitialized(() => this.#follow(follows));
+    return {
+      serverInfo: { name: 'coderunner', version: VERSION },
+      capabilities: {
+        textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Incremental },
+        codeLensProvider: { resolveProvider: false },
+        hoverProvider: true,
+        codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+        // A client that has these commands itself must not hear of them: it would send them here.
+        ...(this.#options.clientRuns ? {} : { executeCommandProvider: { commands: [COMMANDS.run, COMMANDS.stop] } }),
+        workspace: { workspaceFolders: { supported: true, changeNotifications: true } },
+      },
+    };
+  }
+
+  /** What happens around the documents, where the client tells of it. */
+  #follow({ folders, files, manifests }: { folders: boolean; files: boolean; manifests: boolean }): void {
+    if (folders)
+      this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+        const gone = new Set(removed.map(({ uri }) => canonical(uri)));
+        this.#folders = [...this.#folders.filter((uri) => !gone.has(uri)), ...added.map(({ uri }) => canonical(uri))];
+        this.#settleAll();
+      });
+    const patterns = this.#manifests.map((name) => `**/${name}`);
+    if (patterns.length === 0) return;
+    const register = this.#connection.client;
+    const registered: Promise<unknown>[] = [];
+    if (files)
+      registered.push(
+        register.register(DidChangeWatchedFilesNotification.type, {
+          watchers: patterns.map((globPattern) => ({ globPattern })),
+        }),
+      );
+    if (manifests) {
+      const documentSelector = patterns.map((pattern) => ({ scheme: 'file', pattern }));
+      registered.push(
+        register.register(DidOpenTextDocumentNotification.type, { documentSelector }),
+        register.register(DidChangeTextDocumentNotification.type, {
+          documentSelector,
+          syncKind: TextDocumentSyncKind.Incremental,
+        }),
+        register.register(DidCloseTextDocumentNotification.type, { documentSelector }),
+      );
+    }
+    Promise.all(registered).catch((error) => this.#connection.console.warn(`Manifests are not followed: ${error}`));
+  }
+
+  #lenses(uri: string): CodeLens[] {
+    const entry = this.#entryOf(uri);
+    if (entry === undefined) return [];
+    const range = lineRange(entry);
+    const lens = (title: string, command: string) => ({ range, command: { title, command, arguments: [uri] } });
+    if (this.#runs.isRunning(canonical(uri))) return [lens('↻ Run Again', COMMANDS.run), lens('■ Stop', COMMANDS.stop)];
+    const run = lens('▶ Run in Sandbox', COMMANDS.run);
+    return this.#options.clientRuns ? [run, lens('with Arguments…', COMMANDS.runWithArguments)] : [run];
+  }
+
+  #hover(uri: string, line: number): Hover | null {
+    const run = this.#runs.of(canonical(uri));
+    if (!run || this.#entryOf(uri) !== line) return null;
+    const measures = [
+      run.wallMs === null ? [] : formatDuration(run.wallMs),
+      run.cpuMs === null ? [] : `CPU ${formatDuration(run.cpuMs)}`,
+      run.peakMemoryBytes === null ? [] : `memory ${formatBytes(run.peakMemoryBytes)}`,
+    ];
+    // Plain, because parts of it are the program's.
+    const value = [`Last run in the sandbox: ${run.verdict}`, measures.flat().join(' · ')].filter(Boolean).join('\n');
+    return { contents: { kind: MarkupKind.PlainText, value }, range: lineRange(line) };
+  }
+
+  #actions(uri: string, range: Range): CodeAction[] {
+    const key = canonical(uri);
+    const within = ({ line }: Hint) => line >= range.start.line && line <= range.end.line;
+    const hints = this.#hints.get(key)?.filter(within) ?? [];
+    return hints.flatMap((hint) => {
+      const edit = hint.package === undefined ? undefined : this.#addition(uri, hint.package);
+      if (!edit) return [];
+      const { name, ...change } = edit;
+      const action: CodeAction = {
+        title: `Add ${hint.package} to ${name}`,
+        kind: CodeActionKind.QuickFix,
+        diagnostics: [hintDiagnostic(hint)],
+        edit: change,
+        isPreferred: true,
+      };
+      return [action];
+    });
+  }
+
+  /** The edit that adds a package to the manifest of a document's project. */
+  #addition(uri: string, name: string): (WorkspaceEdit & { name: string }) | undefined {
+    const surroundings = this.#surroundings(uri);
+    const path = surroundings?.manifestPath;
+    const format = path === undefined ? undefined : formatOf(path);
+    if (!surroundings || path === undefined || !format) return undefined;
+    const file = path.split(/[/\\]/).at(-1) as string;
+    const target = pathToFileURL(path).href;
+    const text = surroundings.manifest?.text ?? '';
+    const change = format.add(text, name);
+    if (!change) return undefined;
+    const before = TextDocument.create(target, '', 0, text);
+    const range = { start: before.positionAt(change.from), end: before.positionAt(change.to) };
+    const edits = [{ range, newText: change.text }];
+    if (surroundings.manifest) return { name: file, changes: { [this.#openDocument(target)?.uri ?? target]: edits } };
+    if (!this.#canCreateFiles) return undefined;
+    const create = { kind: 'create' as const, uri: target, options: { ignoreIfExists: true } };
+    return { name: file, documentChanges: [create, { textDocument: { uri: target, version: null }, edits }] };
+  }
+
+  async #execute(command: string, argument: unknown): Promise<void> {
+    if (typeof argument !== 'string' || !argument.startsWith('file:')) {
+      this.#connection.window.showErrorMessage('Only a document that is saved in a file can be run from here.');
+      return;
+    }
+    const uri = canonical(argument);
+    const before = this.#launched.get(uri);
+    before?.abort();
+    if (command !== COMMANDS.run) return;
+    const stop = new AbortController();
+    this.#launched.set(uri, stop);
+    this.#started(uri);
+    try {
+      const run = await this.#launch(fileURLToPath(uri), stop.signal);
+      if (this.#launched.get(uri) !== stop) return;
+      this.#ended({ ...run, uri });
+      this.#connection.window.showInformationMessage(run.verdict);
+    } catch (error) {
+      if (this.#launched.get(uri) !== stop) return;
+      const verdict = (error as Error).message;
+      this.#ended({
+        uri,
+        root: null,
+        entry: '',
+        output: '',
+        verdict,
+        wallMs: null,
+        cpuMs: null,
+        peakMemoryBytes: null,
+      });
+      this.#connection.window.showErrorMessage(verdict);
+    } finally {
+      if (this.#launched.get(uri) === stop) this.#launched.delete(uri);
+    }
+  }
+
+  #started(uri: string): void {
+    for (const changed of this.#runs.started(uri)) this.#publish(changed);
+    this.#refreshLenses();
+  }
+
+  #ended(run: RunEnded): void {
+    const language = this.#languages.of(run.entry || run.uri, this.#openDocument(run.uri)?.languageId ?? '');
+    for (const changed of this.#runs.ended(run, language?.places ?? [])) this.#publish(changed);
+    this.#refreshLenses();
+  }
+
+  #refreshLenses(): void {
+    if (!this.#canRefreshLenses) return;
+    this.#connection
+      .sendRequest(CodeLensRefreshRequest.type)
+      .catch((error) => this.#connection.console.warn(String(error)));
+  }
+
+  #settleAll(): void {
+    for (const { uri } of this.#documents.all()) this.#settle(uri);
+  }
+
+  #settle(uri: string): void {
+    const key = canonical(uri);
+    clearTimeout(this.#settling.get(key));
+    this.#settling.set(
+      key,
+      setTimeout(() => {
+        this.#settling.delete(key);
+        this.#hints.set(key, this.#findHints(uri));
+        this.#publish(key);
+      }, SETTLES_AFTER_MS),
+    );
+  }
+
+  #forget(uri: string): void {
+    const key = canonical(uri);
+    clearTimeout(this.#settling.get(key));
+    this.#settling.delete(key);
+    this.#hints.delete(key);
+    this.#publish(key);
+  }
+
+  #findHints(uri: string): Hint[] {
+    const document = this.#documents.get(uri);
+    const language = document && this.#languageOf(document);
+    if (!document || !language?.imports || this.#options.hints === false) return [];
+    const surroundings = this.#surroundings(uri) ?? { isLocal: () => false, manifest: undefined };
+    return hintsFor(outlineOf(document.getText(), language).imports, language, surroundings);
+  }
+
+  #publish(key: string): void {
+    const document = this.#openDocument(key);
+    const errors = this.#runs.problemsOf(key).map(
+      ({ line, character, message }): Diagnostic => ({
+        range: document ? textRange(document, line, character) : lineRange(line),
+        message,
+        severity: DiagnosticSeverity.Error,
+        source: SOURCE,
+        code: 'last-run',
+      }),
+    );
+    const hints = (this.#hints.get(key) ?? []).map(hintDiagnostic);
+    void this.#connection.sendDiagnostics({
+      uri: document?.uri ?? key,
+      ...(document ? { version: document.version } : {}),
+      diagnostics: [...errors, ...hints],
+    });
+  }
+
+  #entryOf(uri: string): number | undefined {
+    const document = this.#documents.get(uri);
+    const language = document && this.#languageOf(document);
+    return language && outlineOf(document.getText(), language).entry;
+  }
+
+  #languageOf({ uri, languageId }: TextDocument) {
+    return this.#isManifest(uri) ? undefined : this.#languages.of(uri, languageId);
+  }
+
+  #isManifest(uri: string): boolean {
+    return this.#manifests.some((name) => uri.endsWith(`/${name}`));
+  }
+
+  #surroundings(uri: string) {
+    const document = this.#documents.get(uri);
+    const language = document && this.#languageOf(document);
+    return (
+      language &&
+      surroundingsOf(canonical(uri), this.#folders, language, (other) => this.#openDocument(other)?.getText())
+    );
+  }
+
+  /** @param key canonical */
+  #openDocument(key: string): TextDocument | undefined {
+    return this.#documents.get(key) ?? this.#documents.all().find(({ uri }) => canonical(uri) === key);
+  }
+}
+
+function manifestsOf(data: readonly LanguageData[]): string[] {
+  return [...new Set(data.flatMap(({ manifests }) => manifests))];
+}
+
+function hintDiagnostic({ line, start, end, message, code }: Hint): Diagnostic {
+  const range = { start: { line, character: start }, end: { line, character: end } };
+  return { range, message, code, severity: DiagnosticSeverity.Information, source: SOURCE };
+}
+
+function lineRange(line: number): Range {
+  return { start: { line, character: 0 }, end: { line, character: LINE_END } };
+}
+
+/** From a character, or from where the line's text begins, to the end of the text. */
+function textRange(document: TextDocument, line: number, character: number | undefined): Range {
+  const last = Math.min(line, document.lineCount - 1);
+  const text = document.getText(lineRange(last)).trimEnd();
+  const start = Math.min(character ?? text.length - text.trimStart().length, Math.max(0, text.length - 1));
+  return { start: { line: last, character: start }, end: { line: last, character: text.length } };
+}
+
+function isFile(uri: string): boolean {
+  try {
+    return uri.startsWith('file:') && existsSync(fileURLToPath(uri));
+  } catch {
+    // Malformed, so there is none.
+    return false;
+  }
+}
