@@ -37,11 +37,20 @@ export function guard({ parser }: Terminal, answers: () => boolean): void {
   parser.registerDcsHandler({ intermediates: '$', final: 'q' }, refuse);
 }
 
+/** Modes of full-screen programs: mouse, focus, brackets around pastes, drawing all at once. */
+const MODES = [1000, 1002, 1003, 1004, 1006, 2004, 2026];
+
 /** Puts a terminal back in order after a program, whatever state it died in. */
 export function restore({ buffer }: Terminal): string {
-  // Ends a sequence that was cut off; then the modes that a full-screen program sets, its colours, its margins.
   const screen = buffer.active.type === 'alternate' ? '\x1b[?1049l' : '';
-  return `\x18${screen}\x1b[?1000l\x1b[?1002l\x1b[?1003l\x1b[?1004l\x1b[?1006l\x1b[?2004l\x1b[!p\x1b[?7h\x1b[0m`;
+  const modes = MODES.map((mode) => `\x1b[?${mode}l`).join('');
+  // First what ends a sequence that was cut off; last its link, its margins and character sets, its cursor, its colours.
+  return `\x18${screen}${modes}\x1b]8;;\x1b\\\x1b[!p\x1b[0 q\x1b[?7h\x1b[0m`;
+}
+
+/** Whether a program has left a terminal in a state that is of use to itself only. */
+export function isAstray({ buffer, modes }: Terminal): boolean {
+  return buffer.active.type === 'alternate' || modes.mouseTrackingMode !== 'none' || modes.bracketedPasteMode;
 }
 
 /** Text of ours for the terminal: no character of it may begin a sequence. */

@@ -50,8 +50,8 @@ export function useOf(event: Key, context: KeyContext): KeyUse {
   if (command && !altKey && letter === 'f' && (mac || !shiftKey)) return 'find';
   if (key === 'F3' && !fullScreen) return shiftKey ? 'findPrevious' : 'findNext';
   if (mac && command && letter === 'g') return shiftKey ? 'findPrevious' : 'findNext';
-  // With something selected Ctrl-C copies, as in the terminals of Windows; else it interrupts. Shift makes it a copy always.
-  if (command && !altKey && letter === 'c' && (context.selection || shiftKey)) return 'copy';
+  // With something selected Ctrl-C copies, as in the terminals of Windows; else it interrupts.
+  if (command && !altKey && letter === 'c' && context.selection) return 'copy';
   if (command && letter === 'a' && (mac || shiftKey || !input)) return 'selectAll';
   if (command && !altKey && letter === 'v') return 'outside';
   if (metaKey) return 'outside';

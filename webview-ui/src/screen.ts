@@ -9,7 +9,7 @@ import { WebLinksAddon } from '@xterm/addon-web-links';
 import { type IMarker, type ITerminalOptions, Terminal } from '@xterm/xterm';
 import type { ConsoleSettings } from '../../extension/src/console/messages.ts';
 import { filled, linesAround, rangeOf } from './cells.ts';
-import { guard, plain, restore } from './guard.ts';
+import { guard, isAstray, plain, restore } from './guard.ts';
 import { type KeyUse, useOf } from './keys.ts';
 import { t } from './l10n.ts';
 import { LineEditor } from './line-editor.ts';
@@ -134,8 +134,8 @@ export class Screen {
         const empty = this.lines().length === 0;
         const { cols } = this.#terminal;
         const rule = `\x1b[2m${'─'.repeat(cols)}\x1b[22m`;
-        if (clear || empty) return `${restore(this.#terminal)}\x1b[2J\x1b[3J\x1b[H`;
-        return `${restore(this.#terminal)}\r\n${rule}\r\n`;
+        if (clear || empty) return `${this.#restore()}\x1b[2J\x1b[3J\x1b[H`;
+        return `${this.#restore()}\r\n${rule}\r\n`;
       },
     });
     this.#enqueue({
@@ -178,6 +178,12 @@ export class Screen {
     });
   }
 
+  /** Nothing more is printed: the program's last screen is left, its modes are ended. */
+  endRun(): void {
+    if (!isAstray(this.#terminal)) return;
+    this.#enqueue({ text: () => `${this.#restore()}\x1b[?25l` });
+  }
+
   /** Empties the screen and what is above it. A line that a program has begun, its prompt, stays. */
   clear(all: boolean): void {
     this.#enqueue({
@@ -186,7 +192,7 @@ export class Screen {
           this.#terminal.clear();
           return '';
         }
-        return `${restore(this.#terminal)}\x1b[2J\x1b[3J\x1b[H`;
+        return `${this.#restore()}\x1b[2J\x1b[3J\x1b[H`;
       },
     });
   }
@@ -273,6 +279,11 @@ export class Screen {
     this.#observer.disconnect();
     this.#terminal.dispose();
     this.element.remove();
+  }
+
+  #restore(): string {
+    this.#cursor = true;
+    return restore(this.#terminal);
   }
 
   #enqueue(item: Item): void {

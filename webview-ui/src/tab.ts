@@ -45,7 +45,7 @@ export class TabView {
       resized: (rows, cols) => post({ type: 'resize', tab: this.id, rows, cols }),
       openSource: (link) => this.openSource(link),
       openUrl: (url) => post({ type: 'openUrl', url }),
-      drawn: () => this.#lookForProblem(),
+      drawn: () => this.#onDrawn(),
     });
     this.#begin();
   }
@@ -147,7 +147,7 @@ export class TabView {
     const { acceptsInput, ended, tty, elapsedMs } = this.run;
     this.screen.connect({ tty, input: acceptsInput && !ended });
     this.#startedAt = elapsedMs === null ? undefined : performance.now() - elapsedMs;
-    this.#lookForProblem();
+    this.#onDrawn();
   }
 
   #send(data: string): void {
@@ -161,6 +161,11 @@ export class TabView {
     if (this.#drawn - this.#acknowledged < ACK_BYTES && this.#drawn < this.#given) return;
     this.#acknowledged = this.#drawn;
     post({ type: 'ack', run, seq: this.#drawn });
+  }
+
+  #onDrawn(): void {
+    if (this.run.ended && this.#drawn === this.#given) this.screen.endRun();
+    this.#lookForProblem();
   }
 
   /** The verdict may be known before the last output is drawn. */

@@ -79,6 +79,21 @@ describe('Output in the console', () => {
     assert.match(await kept.text(), /^old\n+─+\nnew\n$/);
   });
 
+  it('brings the terminal back when a program dies in full screen, also when the page is loaded again', async () => {
+    await using console = await open();
+    const dying = 'before\r\n\x1b[?1049h\x1b[?1003h\x1b[?2004h\x1b[?25l\x1b[31mfull screen';
+    await console.prints(dying);
+    await console.frame.locator('.xterm-rows', { hasText: 'full screen' }).waitFor();
+    console.send({ type: 'tab', tab: tab(ended({ phase: 'signaled', signal: 'SIGSEGV', exitCode: null })) });
+    await console.frame.locator('.xterm-rows', { hasText: 'before' }).waitFor();
+    await console.reload();
+    console.start([tab(ended())]);
+    console.send({ type: 'replay', run: 1, to: Buffer.byteLength(dying) });
+    await console.prints(dying);
+    await console.frame.locator('.xterm-rows', { hasText: 'before' }).waitFor();
+    assert.equal(await console.frame.locator('.enable-mouse-events').count(), 0);
+  });
+
   it('ignores what comes late from a run that is no longer in the tab', async () => {
     await using console = await open();
     console.send({ type: 'tab', tab: tab(running({ id: 2 })) });

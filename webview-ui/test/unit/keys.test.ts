@@ -31,11 +31,10 @@ describe('Who a key is for', () => {
         find: ['Ctrl+f'],
         findNext: ['F3'],
         findPrevious: ['Shift+F3'],
-        copy: ['Ctrl+Shift+C'],
         selectAll: ['Ctrl+Shift+A'],
       },
     ],
-    ['something selected', { ...TERMINAL, selection: true }, { copy: ['Ctrl+c'], program: ['Ctrl+d'] }],
+    ['something selected', { ...TERMINAL, selection: true }, { copy: ['Ctrl+c', 'Ctrl+Shift+C'], program: ['Ctrl+d'] }],
     ['a program that fills the screen', FULL, { program: ['Tab', 'Shift+Tab', 'F3', 'F10'], outside: ['F1', 'F6'] }],
     ['a program without a terminal', PIPES, { program: ['a', 'Ctrl+d', 'ArrowUp'], outside: ['Tab', 'Shift+Tab'] }],
     [
