@@ -1,6 +1,6 @@
 /** The line above the terminal: how the run is doing, what it took, and what can be done with it. */
 import { el, icon, iconButton, roving, textButton } from './dom.ts';
-import { duration, lookOf, measuresOf, wordsOf } from './format.ts';
+import { duration, exactDuration, lookOf, measuresOf, wordsOf } from './format.ts';
 import { post } from './host.ts';
 import { t } from './l10n.ts';
 import type { TabView } from './tab.ts';
@@ -10,6 +10,7 @@ export interface HeaderActions {
   copy(): void;
   save(): void;
   find(): void;
+  links(): void;
 }
 
 /** Tenths of a second are shown, as long as they mean something. */
@@ -51,6 +52,7 @@ export class Header {
       this.#rerun,
       el('span', { class: 'separator' }),
       iconButton('search', t('Find'), actions.find),
+      iconButton('link', t('Open Link…'), actions.links),
       iconButton('copy', t('Copy Output'), actions.copy),
       iconButton('save', t('Save Output…'), actions.save),
       iconButton('clear-all', t('Clear'), actions.clear),
@@ -97,8 +99,8 @@ export class Header {
   }
 
   #tick(): void {
-    const { elapsedMs } = this.#tab ?? {};
-    const text = elapsedMs === undefined ? '' : duration(elapsedMs);
+    const { elapsedMs, run } = this.#tab ?? {};
+    const text = elapsedMs === undefined ? '' : run?.ended ? exactDuration(elapsedMs) : duration(elapsedMs);
     if (this.#elapsed.textContent !== text) this.#elapsed.textContent = text;
   }
 

@@ -19,6 +19,8 @@ export type KeyUse =
   | 'find'
   | 'findNext'
   | 'findPrevious'
+  /** The list of links, with the key that it has in VS Code's own terminal. */
+  | 'links'
   | 'selectAll'
   /** Scroll, for a program that takes no keys. */
   | 'lineUp'
@@ -48,6 +50,7 @@ export function useOf(event: Key, context: KeyContext): KeyUse {
   const command = mac ? metaKey && !ctrlKey : ctrlKey && !metaKey;
 
   if (command && !altKey && letter === 'f' && (mac || !shiftKey)) return 'find';
+  if (command && shiftKey && !altKey && letter === 'o') return 'links';
   if (key === 'F3' && !fullScreen) return shiftKey ? 'findPrevious' : 'findNext';
   if (mac && command && letter === 'g') return shiftKey ? 'findPrevious' : 'findNext';
   // With something selected Ctrl-C copies, as in the terminals of Windows; else it interrupts.

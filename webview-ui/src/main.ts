@@ -11,12 +11,16 @@ import { Find } from './find.ts';
 import { Header } from './header.ts';
 import { onMessage, post } from './host.ts';
 import { setLanguage, t } from './l10n.ts';
+import { LinkList } from './link-list.ts';
 import { Screen } from './screen.ts';
 import { TabView } from './tab.ts';
 import { TabList } from './tab-list.ts';
 import { onThemeChange } from './theme.ts';
 
 type Init = Extract<ToPage, { type: 'init' }>;
+
+/** The list of links is read from so much of the end of the output. */
+const LINK_LINES = 2_000;
 
 /** Everything on the page, made when the extension has said in which language. */
 class Page {
@@ -29,10 +33,16 @@ class Page {
     copy: () => void this.#copy(),
     save: () => void this.#save(),
     find: () => this.#find.open(),
+    links: () => this.#openLinks(),
   });
   readonly #find = new Find(() => this.#active?.screen);
+  readonly #links = new LinkList({
+    openSource: (link) => this.#active?.openSource(link),
+    openUrl: (url) => post({ type: 'openUrl', url }),
+    closed: () => this.#active?.screen.focus(),
+  });
   readonly #files = new Files();
-  readonly #terminal = el('main', { class: 'terminal', id: 'terminal' }, this.#find.element);
+  readonly #terminal = el('main', { class: 'terminal', id: 'terminal' }, this.#find.element, this.#links.element);
   readonly #target = el('div', { class: 'target', hidden: true });
   readonly #live = el('div', { class: 'announced', role: 'status', 'aria-live': 'polite' });
   readonly #empty = el(
@@ -130,6 +140,7 @@ class Page {
       changed: () => this.#show(),
       key: (use) => {
         if (use === 'copy') void this.#copy();
+        else if (use === 'links') this.#openLinks();
         else if (use === 'find') this.#find.open();
         else if (use === 'findNext') this.#find.next();
         else this.#find.previous();
@@ -186,6 +197,10 @@ class Page {
     if (!this.#active) return;
     this.#active.clear();
     post({ type: 'clear', tab: this.#active.id });
+  }
+
+  #openLinks(): void {
+    if (this.#active) this.#links.open(this.#active.screen.lines(LINK_LINES));
   }
 
   async #copy(): Promise<void> {

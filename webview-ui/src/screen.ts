@@ -24,7 +24,7 @@ export interface ScreenEvents {
   eof(): void;
   resized(rows: number, cols: number): void;
   /** A key that is the page's own. */
-  key(use: 'find' | 'findNext' | 'findPrevious' | 'copy'): void;
+  key(use: 'find' | 'findNext' | 'findPrevious' | 'copy' | 'links'): void;
   openSource(link: SourceLink): void;
   openUrl(url: string): void;
   /** Where a link under the pointer leads; undefined when the pointer left it. */

@@ -82,9 +82,7 @@ describe("The console's page", () => {
       await using console = await open(tab(running()));
       await console.focus(7);
       await console.page.keyboard.press('Shift+Tab');
-      await console.page.keyboard.press('ArrowRight');
-      await console.page.keyboard.press('ArrowRight');
-      await console.page.keyboard.press('Enter');
+      for (const key of ['ArrowRight', 'ArrowRight', 'ArrowRight', 'Enter']) await console.page.keyboard.press(key);
       await console.hears('copy');
       await console.page.keyboard.press('Tab');
       await console.frame.locator('.screen textarea:focus').waitFor({ state: 'attached' });
@@ -120,6 +118,41 @@ describe("The console's page", () => {
         'openFile',
         ({ path, line, column }) => path === 'src/main.rs' && line === 14 && column === 9,
       );
+    });
+
+    it('are all in a list, for the keyboard, the newest first', async () => {
+      await using console = await open(tab(running()));
+      await console.prints(
+        'main.c:3:5: error\r\nsee (https://example.com/a).\r\nmain.c:3:5: error\r\nlib.c:9: note\r\n',
+      );
+      await console.focus(7);
+      await console.page.keyboard.press('Control+Shift+O');
+      const list = console.frame.getByRole('listbox', { name: 'Links' });
+      await list.getByRole('option', { name: 'lib.c:9' }).waitFor();
+      assert.deepEqual(await list.getByRole('option').allInnerTexts(), [
+        'lib.c:9',
+        'main.c:3:5',
+        'https://example.com/a',
+      ]);
+      await console.screenshot('links');
+      await console.page.keyboard.press('ArrowDown');
+      await console.page.keyboard.press('Enter');
+      assert.deepEqual(await console.hears('openFile'), {
+        type: 'openFile',
+        run: 1,
+        path: 'main.c',
+        line: 3,
+        column: 5,
+      });
+      await console.frame.locator('.screen textarea:focus').waitFor({ state: 'attached' });
+      await console.page.keyboard.press('Control+Shift+O');
+      await console.page.keyboard.press('End');
+      await console.page.keyboard.press('Enter');
+      assert.equal((await console.hears('openUrl')).url, 'https://example.com/a');
+      await console.page.keyboard.press('Control+Shift+O');
+      await console.page.keyboard.press('Escape');
+      await list.waitFor({ state: 'hidden' });
+      assert.equal(console.input, '');
     });
 
     it('open addresses through the extension', async () => {

@@ -29,6 +29,7 @@ describe('Who a key is for', () => {
         program: ['a', 'Enter', 'Tab', 'ArrowUp', 'PageUp', 'Escape', 'Ctrl+c', 'Ctrl+d', 'Ctrl+w', 'Ctrl+a', 'Alt+b'],
         outside: ['Shift+Tab', 'Ctrl+v', 'Ctrl+Shift+v', 'Ctrl+p', 'Ctrl+Shift+P', 'Ctrl+`', 'F1', 'F5', 'Cmd+k'],
         find: ['Ctrl+f'],
+        links: ['Ctrl+Shift+O'],
         findNext: ['F3'],
         findPrevious: ['Shift+F3'],
         selectAll: ['Ctrl+Shift+A'],
