@@ -6,12 +6,12 @@ import { findBundle } from './daemon/bundle.ts';
 import { registerDaemonCommands } from './daemon/commands.ts';
 import { Daemon } from './daemon/daemon.ts';
 import { LocalDaemon } from './daemon/local.ts';
+import { LanguageServer } from './language/server.ts';
 import { RunCommands } from './run/commands.ts';
 import { Languages } from './run/languages.ts';
 import { Tabs } from './run/tabs.ts';
 import { registerTasks } from './tasks.ts';
 import { History } from './views/history.ts';
-import { EntryLens } from './views/lens.ts';
 import { Output } from './views/output.ts';
 import { StatusBar } from './views/status-bar.ts';
 
@@ -24,16 +24,15 @@ export function activate(context: ExtensionContext): void {
   const tabs = new Tabs(daemon, context.workspaceState);
   const page = new Console(tabs, bundle.page, log);
   const output = new Output(tabs);
-  const lens = new EntryLens(tabs);
-  const languages = new Languages(lens);
+  const languages = new Languages();
   context.subscriptions.push(
     log,
     daemon,
     tabs,
     page,
     output,
-    lens,
     languages,
+    new LanguageServer(local, tabs, languages, log),
     // Hidden, the page keeps what it has drawn: drawing it again would lose what the daemon no longer keeps.
     window.registerWebviewViewProvider(CONSOLE_VIEW, page, { webviewOptions: { retainContextWhenHidden: true } }),
     new RunCommands(tabs, page, output, daemon),

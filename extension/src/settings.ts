@@ -91,6 +91,13 @@ export const SETTINGS = {
     default: true,
     description: 'Show *Run in Sandbox* above the place where a program begins.',
   },
+  hints: {
+    type: 'boolean',
+    scope: 'window',
+    default: true,
+    description:
+      'Mark imports that will fail in the sandbox: those that need a network, or packages that it does not have.',
+  },
   terminal: {
     type: 'boolean',
     scope: 'resource',

@@ -63,6 +63,19 @@ export class Transcript {
     this.#add({ type: 'notice', text });
   }
 
+  /** The last of the output as text, whichever channel it came by. @param bytes about so much of it */
+  tail(bytes: number): string {
+    const taken: Uint8Array[] = [];
+    let size = 0;
+    for (let at = this.#pieces.length - 1; at >= 0 && size < bytes; at--) {
+      const piece = this.#pieces[at];
+      if (piece?.type !== 'output') continue;
+      taken.unshift(piece.data);
+      size += piece.data.length;
+    }
+    return Buffer.concat(taken).subarray(-bytes).toString('utf8');
+  }
+
   /** Forgets what was shown. */
   clear(): void {
     this.#first += this.#pieces.length;

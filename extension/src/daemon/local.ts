@@ -60,11 +60,11 @@ export class LocalDaemon {
     });
   }
 
-  /** Starts the command line, such as `runtimes build python`. */
-  spawn(args: readonly string[]): ChildProcess {
+  /** Starts the command line, such as `runtimes build python`. @param stdin `pipe`: it is written to */
+  spawn(args: readonly string[], stdin: 'ignore' | 'pipe' = 'ignore'): ChildProcess {
     return spawn(this.#node, [this.#options.cli, ...args], {
       env: { ...this.#environment, CODERUNNER_DATA_DIR: this.dataDir },
-      stdio: ['ignore', 'pipe', 'pipe'],
+      stdio: [stdin, 'pipe', 'pipe'],
       windowsHide: true,
     });
   }

@@ -1,20 +1,20 @@
-/** The editor's languages that can be run: what shows buttons, and where CodeLenses are. */
+/** The editor's languages that can be run: what shows buttons, and what the language server looks at. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { RuntimeInfo } from '@coderunner/daemon/protocol';
-import { commands, type Disposable, languages } from 'vscode';
-import type { EntryLens } from '../views/lens.ts';
+import { commands, type Disposable, EventEmitter } from 'vscode';
 
 /** Read by the `when` clauses of package.json. */
 const CONTEXT = 'coderunner.languages';
 
 export class Languages implements Disposable {
-  readonly #lens: EntryLens;
+  readonly #changed = new EventEmitter<void>();
   #ids: readonly string[] = [];
-  #registered: Disposable | undefined;
 
-  constructor(lens: EntryLens) {
-    this.#lens = lens;
+  readonly onDidChange = this.#changed.event;
+
+  get ids(): readonly string[] {
+    return this.#ids;
   }
 
   /** Those that come with the extension: known without a daemon. @param folder one folder a language in it */
@@ -32,7 +32,7 @@ export class Languages implements Disposable {
   }
 
   dispose(): void {
-    this.#registered?.dispose();
+    this.#changed.dispose();
   }
 
   #set(ids: readonly string[]): void {
@@ -40,11 +40,7 @@ export class Languages implements Disposable {
     if (sorted.join() === this.#ids.join()) return;
     this.#ids = sorted;
     void commands.executeCommand('setContext', CONTEXT, sorted);
-    this.#registered?.dispose();
-    this.#registered = languages.registerCodeLensProvider(
-      sorted.map((language) => ({ language })),
-      this.#lens,
-    );
+    this.#changed.fire();
   }
 }
 

@@ -103,12 +103,12 @@ describe('In a window of VS Code', () => {
   });
 
   it('two windows share one daemon', async () => {
-    const pid = await environment.daemonPid();
+    const { pid } = await environment.daemon();
     const other = await Window.open(browser, url);
     await other.openFile('hello.py');
     await other.lens('Run in Sandbox').click();
     await other.shows('sandbox of its own');
     await other.page.close();
-    assert.equal(await environment.daemonPid(), pid);
+    assert.equal((await environment.daemon()).pid, pid);
   });
 });

@@ -43,9 +43,9 @@ export class Environment implements AsyncDisposable {
     return code;
   }
 
-  /** Of the daemon that serves this data folder. */
-  async daemonPid(): Promise<number> {
-    return JSON.parse(await readFile(join(this.folder, 'data/daemon.json'), 'utf8')).pid;
+  /** The daemon that serves this data folder. */
+  async daemon(): Promise<{ pid: number; url: string; token: string }> {
+    return JSON.parse(await readFile(join(this.folder, 'data/daemon.json'), 'utf8'));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -36,14 +36,15 @@ export class Window {
     this.page = page;
   }
 
-  /** Opens a window and waits until its workbench is there. */
+  /** Opens a window and waits until the extension is there. */
   static async open(context: Browser | BrowserContext, url: string): Promise<Window> {
     const page = await context.newPage();
     page.setDefaultTimeout(PATIENCE_MS);
     await page.setViewportSize({ width: 1280, height: 900 });
     await page.goto(url);
-    await page.waitForSelector('.monaco-workbench');
-    return new Window(page);
+    const window = new Window(page);
+    await window.statusBar.waitFor();
+    return window;
   }
 
   /** The console's page, inside VS Code's frames for it. */
@@ -100,6 +101,22 @@ export class Window {
     await input.fill(`>${name}`);
     await this.page.locator('.quick-input-list .monaco-list-row').getByText(name, { exact: true }).first().waitFor();
     await this.page.keyboard.press('Enter');
+  }
+
+  /** Answers the question with this title, and waits until it is taken. */
+  async answer(title: string, text: string): Promise<void> {
+    const question = this.page.locator('.quick-input-widget').filter({ hasText: title });
+    await question.locator('input:not([type=checkbox])').fill(text);
+    await this.page.keyboard.press('Enter');
+    await question.waitFor({ state: 'hidden' });
+  }
+
+  async choose(item: string): Promise<void> {
+    await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: item }).first().click();
+  }
+
+  get statusBar(): Locator {
+    return this.page.locator('.statusbar-item[id^="coderunner.coderunner"]');
   }
 
   /** Opens the list of notifications: under the driver that these tests need, VS Code shows none by itself. */

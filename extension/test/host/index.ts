@@ -20,6 +20,7 @@ export async function run(): Promise<void> {
   Mocha.reporters.Base.consoleLog = (...args: unknown[]) => report({ text: format(...args) });
   try {
     await import('./run.test.ts');
+    await import('./language.test.ts');
     await new Promise<void>((resolve) => {
       const runner = mocha.run(() => resolve());
       runner.on('fail', () => report({ failed: true }));

@@ -1,16 +1,6 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
-import {
-  type CodeLens,
-  ConfigurationTarget,
-  commands,
-  extensions,
-  Selection,
-  tasks,
-  Uri,
-  window,
-  workspace,
-} from 'vscode';
+import { ConfigurationTarget, commands, extensions, Selection, tasks, Uri, window, workspace } from 'vscode';
 import { shown } from './observe.ts';
 
 const folder = () => workspace.workspaceFolders?.[0]?.uri as Uri;
@@ -125,16 +115,5 @@ describe('Run in Sandbox', () => {
     });
     await tasks.executeTask(task);
     assert.equal(await ended, 7);
-  });
-
-  it('shows its button where a program begins', async () => {
-    const content = '# about\nimport sys\n\n\ndef main():\n    pass\n\n\nif __name__ == "__main__":\n    main()\n';
-    const document = await workspace.openTextDocument({ language: 'python', content });
-    await window.showTextDocument(document);
-    const lenses = await commands.executeCommand<CodeLens[]>('vscode.executeCodeLensProvider', document.uri, 10);
-    assert.deepEqual(
-      lenses.filter(({ command }) => command?.command === 'coderunner.run').map(({ range }) => range.start.line),
-      [8],
-    );
   });
 });
