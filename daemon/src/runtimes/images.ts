@@ -9,6 +9,7 @@ import { readdir, readFile, stat } from 'node:fs/promises';
 import { join, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PassThrough, Readable } from 'node:stream';
+import type Docker from 'dockerode';
 import tar from 'tar-stream';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -19,8 +20,7 @@ import type { Runtime } from './runtime.ts';
 export const OWN_DEBIAN = 'coderunner/debian:trixie';
 const DEBIAN_RELEASE = 'trixie';
 const IMAGE_LABEL = 'coderunner.image';
-/** Another installation on this engine, of another version, needs its own images and keeps them. */
-const INSTALLATION_LABEL = 'coderunner.installation';
+/** Several installations may share an engine, and images; each marks those that it uses with a tag that ends with its name. */
 const INSTALLATION = createHash('sha256').update(BUNDLED_RUNTIMES).digest('hex').slice(0, 12);
 /** The images that those of the languages are made from. The agent has its own, so that another agent leaves a language's packages as they are. */
 const BASE = { id: 'base' };
@@ -53,14 +53,19 @@ interface ContextFile {
 export class Images {
   readonly #config: Config;
   readonly #engine: () => Engine;
+  readonly #installation: string;
   readonly #tags = new Map<string, string>();
   /** Images that were there when last asked; they are asked for again when a container could not be made. */
   readonly #ready = new Set<string>();
 
-  /** @param engine the present one; throws where there is none */
-  constructor(config: Config, engine: () => Engine) {
+  /**
+   * @param engine the present one; throws where there is none
+   * @param installation who builds and uses the images, 12 hexadecimal digits
+   */
+  constructor(config: Config, engine: () => Engine, installation: string = INSTALLATION) {
     this.#config = config;
     this.#engine = engine;
+    this.#installation = installation;
   }
 
   /** Works out the tags; to be called before anything else. */
@@ -85,7 +90,7 @@ export class Images {
   async state(runtime: Pick<Runtime, 'id'>): Promise<'ready' | 'not_built'> {
     const tag = this.tag(runtime);
     if (this.#ready.has(tag)) return 'ready';
-    if (!(await this.exists(tag))) return 'not_built';
+    if (!(await this.#claim(tag))) return 'not_built';
     this.#ready.add(tag);
     return 'ready';
   }
@@ -135,7 +140,7 @@ export class Images {
         t: this.tag({ id: image }),
         dockerfile: `${image}/Dockerfile`,
         buildargs,
-        labels: { [IMAGE_LABEL]: image, [INSTALLATION_LABEL]: INSTALLATION },
+        labels: { [IMAGE_LABEL]: image },
         forcerm: true,
         nocache: force,
         abortSignal: signal,
@@ -150,6 +155,7 @@ export class Images {
     } catch (error) {
       throw signal.aborted ? signal.reason : buildFailure(image, error as Error, last);
     }
+    await this.#claim(this.tag({ id: image }));
     this.#ready.add(this.tag({ id: image }));
   }
 
@@ -242,21 +248,50 @@ export class Images {
     }
   }
 
-  /** Images that this installation built with another hash than now. One that a container still uses stays. */
-  async #removeReplaced(): Promise<void> {
-    const present = new Set(this.#tags.values());
-    const repositories = new Set([...present].map((tag) => tag.split(':')[0]));
-    const images = await this.#engine().docker.listImages({
-      filters: { label: [`${INSTALLATION_LABEL}=${INSTALLATION}`] },
-    });
-    for (const tag of images.flatMap(({ RepoTags }) => RepoTags ?? [])) {
-      const [repository, hash = ''] = tag.split(':');
-      if (present.has(tag) || !repositories.has(repository) || !/^[0-9a-f]{12}$/.test(hash)) continue;
+  /** Marks an image as used by this installation; in one step with finding out whether it is there, so that nobody removes it in between. */
+  async #claim(tag: string): Promise<boolean> {
+    const [repo, hash] = tag.split(':') as [string, string];
+    try {
       await this.#engine()
         .docker.getImage(tag)
-        .remove()
-        .catch(() => {});
+        .tag({ repo, tag: `${hash}-${this.#installation}` });
+      return true;
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) return false;
+      throw error;
     }
+  }
+
+  /** Images that this installation used with another hash than now, and that no other uses. One that a container still uses stays. */
+  async #removeReplaced(): Promise<void> {
+    const { docker } = this.#engine();
+    const present = new Set(this.#tags.values());
+    const repositories = new Set([...present].map((tag) => tag.split(':')[0]));
+    /** Who uses what. */
+    const users = new Map<string, string[]>();
+    for (const { RepoTags } of await docker.listImages({ filters: { label: [IMAGE_LABEL] } })) {
+      for (const claim of RepoTags ?? []) {
+        // Podman says whose registry it is: its own.
+        const [, tag, repository, user] = /^(?:localhost\/)?((.+):[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
+        if (tag === undefined || user === undefined || !repositories.has(repository) || present.has(tag)) continue;
+        users.set(tag, [...(users.get(tag) ?? []), user]);
+      }
+    }
+    for (const [tag, claimed] of users) {
+      if (!claimed.includes(this.#installation)) continue;
+      const unused = [`${tag}-${this.#installation}`, ...(claimed.length === 1 ? [tag] : [])];
+      for (const name of unused) await removeImage(docker, name);
+    }
+  }
+}
+
+/** Takes a name off an image, and with its last name the image; where a container uses it, or somebody else was faster, it is left as it is. */
+async function removeImage(docker: Docker, name: string): Promise<void> {
+  try {
+    await docker.getImage(name).remove();
+  } catch (error) {
+    const { statusCode } = error as { statusCode?: number };
+    if (statusCode !== 404 && statusCode !== 409) throw error;
   }
 }
 

@@ -58,6 +58,37 @@ describe('the images', () => {
     assert.equal(await images.exists(await tiny.tag()), true);
   });
 
+  it('stay while another installation uses them', async () => {
+    await using neighbour = await Tiny.create({}, NEIGHBOUR);
+    await neighbour.write('hello.txt', 'the same');
+    await tiny.write('hello.txt', 'the same');
+    await tiny.build();
+    const shared = await tiny.tag();
+    assert.equal(await neighbour.tag(), shared);
+    assert.deepEqual(await neighbour.build(), [], 'it takes the one that is there');
+    await tiny.write('hello.txt', 'changed');
+    await tiny.build();
+    assert.equal(await neighbour.state(), 'ready');
+    await neighbour.write('hello.txt', 'changed too');
+    await neighbour.build();
+    const images = await tiny.images();
+    assert.equal(await images.exists(shared), false, 'nobody uses it any more');
+    assert.equal(await tiny.state(), 'ready');
+    assert.equal(await neighbour.state(), 'ready');
+  });
+
+  it('may be built by two at the same time', async () => {
+    await using neighbour = await Tiny.create({}, NEIGHBOUR);
+    for (const one of [tiny, neighbour]) {
+      await one.write('hello.txt', 'built twice');
+      await one.write('Dockerfile', `${DOCKERFILE}RUN sleep 0.2\n`);
+    }
+    assert.deepEqual(await Promise.all([tiny.build(), neighbour.build()]), [['tiny'], ['tiny']]);
+    assert.equal(await tiny.tag(), await neighbour.tag());
+    assert.equal(await tiny.state(), 'ready');
+    assert.equal(await neighbour.state(), 'ready');
+  });
+
   it('are not built again for what is not in them', async () => {
     await tiny.build();
     await tiny.write('examples/more.txt', 'an example');
@@ -147,6 +178,9 @@ describe('the images', () => {
   }
 });
 
+/** Another checkout on the same engine. */
+const NEIGHBOUR = 'abcdef012345';
+
 const RUNTIME = {
   id: 'tiny',
   name: 'Tiny',
@@ -162,17 +196,25 @@ class Tiny implements AsyncDisposable {
   readonly #root: string;
   readonly #engine: Engine;
   readonly #config: ReturnType<typeof loadConfig>;
+  readonly #installation: string | undefined;
 
-  private constructor(root: string, engine: Engine, config: ReturnType<typeof loadConfig>) {
+  private constructor(
+    root: string,
+    engine: Engine,
+    config: ReturnType<typeof loadConfig>,
+    installation: string | undefined,
+  ) {
     this.#root = root;
     this.#engine = engine;
     this.#config = config;
+    this.#installation = installation;
   }
 
-  static async create(settings: Partial<ReturnType<typeof loadConfig>> = {}): Promise<Tiny> {
+  /** @param installation whose it is; the one under test where it is left out */
+  static async create(settings: Partial<ReturnType<typeof loadConfig>> = {}, installation?: string): Promise<Tiny> {
     const config = loadConfig(process.env, settings);
     const root = await mkdtemp(join(tmpdir(), 'coderunner-runtimes-'));
-    const tiny = new Tiny(root, await Engine.connect(config), config);
+    const tiny = new Tiny(root, await Engine.connect(config), config, installation);
     await tiny.write('runtime.json', JSON.stringify(RUNTIME));
     await tiny.write('Dockerfile', DOCKERFILE);
     await tiny.write('hello.txt', root); // its own, so that the engine's cache has nothing of it
@@ -188,7 +230,7 @@ class Tiny implements AsyncDisposable {
 
   /** As a daemon that starts now would see them. */
   async images(): Promise<Images> {
-    const images = new Images(this.#config, () => this.#engine);
+    const images = new Images(this.#config, () => this.#engine, this.#installation);
     await images.prepare([await this.#runtime()]);
     return images;
   }
@@ -238,7 +280,7 @@ class Tiny implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const { docker } = this.#engine;
     for (const { RepoTags } of await docker.listImages({ filters: { label: ['coderunner.image=tiny'] } }))
-      for (const tag of RepoTags ?? []) await docker.getImage(tag).remove({ force: true });
+      for (const tag of RepoTags ?? []) if (tag !== '<none>:<none>') await docker.getImage(tag).remove({ force: true });
     await docker.pruneImages({ filters: { dangling: ['true'], label: ['coderunner.image=tiny'] } });
     await this.#engine[Symbol.asyncDispose]();
     await rm(this.#root, { recursive: true });

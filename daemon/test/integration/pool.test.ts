@@ -202,7 +202,10 @@ describe('the pool', () => {
     assert.match(test.status.problem ?? '', /Python has not been built/);
     const [repo = '', tag = ''] = test.images.tag(other).split(':');
     await test.docker.getImage(built.images.tag(python)).tag({ repo, tag });
-    undo.defer(() => built.docker.getImage(`${repo}:${tag}`).remove());
+    undo.defer(async () => {
+      const names = (await built.docker.listImages()).flatMap(({ RepoTags }) => RepoTags ?? []);
+      for (const name of names) if (name.startsWith(`${repo}:${tag}`)) await built.docker.getImage(name).remove();
+    });
     await test.whenFull();
     assert.equal(test.status.problem, null);
   });
@@ -321,16 +324,18 @@ describe('the pool, when the engine goes away', () => {
 describe('a daemon that was killed', () => {
   it('leaves nothing behind, and the next one on its data folder fills the pool again', async () => {
     const { docker } = await findEngine('');
+    await using undo = new AsyncDisposableStack();
     const dataDir = await dataFolder();
+    undo.defer(() => rm(dataDir, { recursive: true }));
     const instance = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
-    const first = await DaemonProcess.start(dataDir);
+    const first = undo.use(await DaemonProcess.start(dataDir));
     await first.whenFull();
     const waiting = await containersOf(docker, instance);
     assert.ok(waiting.length > 0);
     await first.end('SIGKILL');
     await until(async () => (await containersOf(docker, instance)).length === 0);
 
-    const second = await DaemonProcess.start(dataDir);
+    const second = undo.use(await DaemonProcess.start(dataDir));
     await second.whenFull();
     const now = await containersOf(docker, instance);
     assert.equal(now.length, waiting.length);
@@ -340,14 +345,13 @@ describe('a daemon that was killed', () => {
     );
     await second.end('SIGKILL');
     await until(async () => (await containersOf(docker, instance)).length === 0);
-    await rm(dataDir, { recursive: true });
   });
 });
 
 const DAEMON = fileURLToPath(new URL('../fixtures/pool/daemon.ts', import.meta.url));
 
 /** A daemon that can be killed. */
-class DaemonProcess {
+class DaemonProcess implements AsyncDisposable {
   readonly client: DaemonClient;
   readonly exited: Promise<unknown>;
   readonly #process: ChildProcess;
@@ -382,6 +386,10 @@ class DaemonProcess {
   async end(signal: NodeJS.Signals): Promise<void> {
     this.#process.kill(signal);
     await this.exited;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.end('SIGKILL');
   }
 }
 
