@@ -2,13 +2,13 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { BuildProgressLine } from '../daemon/src/cli/build-progress.ts';
 import { loadConfig } from '../daemon/src/config.ts';
 import { Engine } from '../daemon/src/engine/engine.ts';
 import { CodeRunnerError } from '../daemon/src/protocol/index.ts';
 import { Images } from '../daemon/src/runtimes/images.ts';
 import { loadRuntimes } from '../daemon/src/runtimes/runtime.ts';
 import { ensureEngine } from './engine.ts';
-import { Progress } from './progress.ts';
 import { aptInstall, change, onPath, Refusal, run, say } from './system.ts';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -79,7 +79,7 @@ async function images(config: ReturnType<typeof loadConfig>, signal: AbortSignal
   await using engine = await Engine.connect(config, signal);
   const images = new Images(config, () => engine);
   await images.prepare(runtimes);
-  using progress = new Progress();
+  using progress = new BuildProgressLine();
   const build = () => images.build(runtimes, { signal, onProgress: (step) => progress.show(step) });
   try {
     await build();

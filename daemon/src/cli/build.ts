@@ -1,10 +1,10 @@
 /** `coderunner runtimes build`: the images, with progress on stderr. */
-import { stripVTControlCharacters } from 'node:util';
 import { loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
-import { type BuildProgress, Images } from '../runtimes/images.ts';
+import { Images } from '../runtimes/images.ts';
 import { loadRuntimes } from '../runtimes/runtime.ts';
+import { BuildProgressLine } from './build-progress.ts';
 import { say } from './output.ts';
 
 const INTERRUPTED = 130;
@@ -18,6 +18,10 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
   const config = loadConfig();
   const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
   for (const { id, problem } of broken) await say(`coderunner: the runtime ${id} is left out: ${problem}`);
+  if (runtimes.length === 0)
+    throw new CodeRunnerError('bad_runtime', 'There is no language whose image could be built.', {
+      hint: 'Correct what is left out, or the setting CODERUNNER_RUNTIMES_PATH.',
+    });
   const wanted = names.map((name) => {
     const found = runtimes.find(({ id, aliases }) => id === name.toLowerCase() || aliases.includes(name.toLowerCase()));
     if (found) return found;
@@ -30,7 +34,7 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
     await using engine = await Engine.connect(config, stop.signal);
     const images = new Images(config, () => engine);
     await images.prepare(runtimes);
-    using progress = new ProgressLine();
+    using progress = new BuildProgressLine();
     const built = await images.build(wanted.length > 0 ? wanted : runtimes, {
       ...options,
       signal: stop.signal,
@@ -44,31 +48,5 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
     if (error instanceof CodeRunnerError && error.code === 'build_failed' && Array.isArray(error.details))
       await say(error.details.join('\n'));
     throw error;
-  }
-}
-
-/** One line that changes at a terminal; elsewhere every line the engine says. */
-class ProgressLine implements Disposable {
-  readonly #live = process.stderr.isTTY;
-  #shown = false;
-
-  show({ image, step, steps, text }: BuildProgress): void {
-    const where = steps === undefined ? '' : ` ${step}/${steps}`;
-    const line = `${image}${where}: ${stripVTControlCharacters(text).trim()}`;
-    if (!this.#live) {
-      process.stderr.write(`${line}\n`);
-      return;
-    }
-    process.stderr.write(`\r\x1b[K${line.slice(0, Math.max(1, process.stderr.columns - 1))}`);
-    this.#shown = true;
-  }
-
-  clear(): void {
-    if (this.#shown) process.stderr.write('\r\x1b[K');
-    this.#shown = false;
-  }
-
-  [Symbol.dispose](): void {
-    this.clear();
   }
 }

@@ -60,7 +60,7 @@ export const ERRORS = {
   },
   build_failed: {
     status: 500,
-    hint: "The build's last lines are in `details`; `coderunner runtimes build` shows all of them.",
+    hint: "`details` has the build's last lines, which `coderunner runtimes build` prints; building again goes on from there.",
   },
   bad_runtime: { status: 500, hint: "Correct the runtime's runtime.json." },
   disk_full: { status: 507, hint: 'Free some disk space where CODERUNNER_DATA_DIR is, then try again.' },

@@ -1,21 +1,15 @@
 /** Shows how the build of images goes on: one line that changes at a terminal, a line a step elsewhere. */
 import { stripVTControlCharacters } from 'node:util';
+import type { BuildProgress } from '../runtimes/images.ts';
 
 /** How the engine's own text names a step; the line does so already. */
 const STEP = /^Step \d+\/\d+ : /;
 
-interface Step {
-  image: string;
-  step?: number;
-  steps?: number;
-  text: string;
-}
-
-export class Progress implements Disposable {
+export class BuildProgressLine implements Disposable {
   readonly #live = process.stderr.isTTY;
   #shown = '';
 
-  show({ image, step, steps, text }: Step): void {
+  show({ image, step, steps, text }: BuildProgress): void {
     const what = image === 'base' ? 'base image' : `image of ${image}`;
     const where = steps === undefined ? '' : ` ${step}/${steps}`;
     const line = `${what}${where}: ${stripVTControlCharacters(text).replace(STEP, '').trim()}`;
