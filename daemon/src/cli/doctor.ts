@@ -504,7 +504,10 @@ async function checkSandbox({ config, engine, images, runtimes }: Surroundings):
       found: `${runtime.name}: ${(error as Error).message}`,
       meaning: 'The engine cannot run a sandbox as it is hardened.',
       remedy:
-        error instanceof CodeRunnerError ? error.hint : 'See the engine’s own log, and the other lines of this list.',
+        // Of an engine's error the usual hint is the doctor.
+        error instanceof CodeRunnerError && error.code !== 'engine_error'
+          ? error.hint
+          : 'See the engine’s own log, and the other lines of this list.',
     };
   }
 }

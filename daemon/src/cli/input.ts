@@ -1,9 +1,10 @@
 /** The program's input: a file, a pipe, or what is typed. */
-import { createReadStream, fstatSync } from 'node:fs';
-import { access, constants } from 'node:fs/promises';
+import { fstatSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import type { RunHandle } from '../client/run-handle.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import type { TtySize } from '../protocol/resources.ts';
+import { reason } from './output.ts';
 
 const USUAL_SIZE: TtySize = { rows: 24, cols: 80 };
 const MOST_ROWS_AND_COLUMNS = 1_000;
@@ -15,14 +16,20 @@ export type Input = AsyncIterable<Buffer> | undefined;
 export async function openInput(file: string | undefined): Promise<Input> {
   if (file === undefined || file === '-') return hasStdin() ? process.stdin : undefined;
   try {
-    await access(file, constants.R_OK);
+    const handle = await open(file);
+    if (!(await handle.stat()).isDirectory()) return handle.createReadStream();
+    await handle.close();
   } catch (error) {
-    throw new CodeRunnerError('bad_usage', `The input file ${file} cannot be read: ${(error as Error).message}.`, {
-      hint: 'Look at the name after --stdin.',
-      cause: error,
-    });
+    throw unreadable(file, reason(error), error);
   }
-  return createReadStream(file);
+  throw unreadable(file, 'it is a folder');
+}
+
+function unreadable(file: string, why: string, cause?: unknown): CodeRunnerError {
+  return new CodeRunnerError('bad_usage', `The input file ${file} cannot be read: ${why}.`, {
+    hint: 'Look at the name after --stdin.',
+    cause,
+  });
 }
 
 /** Sends input as fast as the program takes it, then closes it. Ends early, without complaint, when the program does. */

@@ -1,7 +1,7 @@
 /** What the command line says: to people on stderr, in tables on stdout, and the program's bytes untouched. */
 import { write } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify, stripVTControlCharacters, styleText } from 'node:util';
+import { getSystemErrorMessage, promisify, stripVTControlCharacters, styleText } from 'node:util';
 import { CodeRunnerError } from '../protocol/errors.ts';
 
 /** Exit code for all that CodeRunner itself could not do. */
@@ -74,6 +74,12 @@ export async function sayError(error: unknown): Promise<void> {
   await say(
     `${accent('red', 'coderunner: internal:')} ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`,
   );
+}
+
+/** Why the system refused something, in its words and without the name of the call: `no such file or directory`. */
+export function reason(error: unknown): string {
+  const { errno, message } = error as NodeJS.ErrnoException;
+  return errno === undefined ? message : getSystemErrorMessage(errno);
 }
 
 /** Columns as wide as what is in them; the last one is not filled up. */

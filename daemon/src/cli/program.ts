@@ -1,6 +1,7 @@
 /** The commands: their names, options and help. What they do is in a module each, loaded when it is called. */
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import { parseBytes, parseDuration } from '../protocol/units.ts';
+import { VERSION } from '../version.ts';
 import { OWN_FAILURE, sayError } from './output.ts';
 import type { RunOptions } from './run.ts';
 
@@ -29,7 +30,11 @@ function commands(done: (code: number) => void): Command {
     .helpCommand('help [command]', 'show what a command does, and its options')
     .helpOption('-h, --help', 'show this')
     .configureHelp({ optionDescription: ({ description }) => description })
+    .version(VERSION, '-V, --version', 'show the version')
     .showSuggestionAfterError()
+    .showHelpAfterError('(`coderunner --help` has all commands)')
+    // Errors of usage look like all others.
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, 'coderunner: bad_usage:')) })
     .exitOverride()
     .addHelpText(
       'after',

@@ -8,6 +8,7 @@ import ignore, { type Ignore } from 'ignore';
 import type { SourceFile } from '../client/files.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { formatBytes } from '../protocol/units.ts';
+import { reason } from './output.ts';
 
 /** Larger files are hashed as a stream and read only when the daemon lacks them. */
 const READ_AT_ONCE_BYTES = 64 * 1024;
@@ -39,9 +40,12 @@ export async function collectProject(file: string, options: ProjectOptions): Pro
   try {
     return { entry, files: await collect(root, entry, options) };
   } catch (error) {
-    const { path: culprit, message } = error as NodeJS.ErrnoException;
+    const { path: culprit } = error as NodeJS.ErrnoException;
     if (culprit === undefined) throw error;
-    throw new CodeRunnerError('bad_path', `${culprit} cannot go along: ${message}.`, { hint: LEAVE_OUT, cause: error });
+    throw new CodeRunnerError('bad_path', `${culprit} cannot go along: ${reason(error)}.`, {
+      hint: LEAVE_OUT,
+      cause: error,
+    });
   }
 }
 
@@ -67,16 +71,17 @@ async function collect(root: string, entry: string, options: ProjectOptions): Pr
 }
 
 async function checkEntry(shown: string, path: string): Promise<void> {
+  if (shown === '') throw new CodeRunnerError('entry_missing', 'The name of the file is empty.', { hint: NAME_IT });
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if (!(found instanceof Error)) {
     if (found.isFile()) return;
     throw new CodeRunnerError('entry_missing', `${shown} is ${found.isDirectory() ? 'a folder' : 'no regular file'}.`, {
-      hint: 'Name the file that is to be run.',
+      hint: NAME_IT,
     });
   }
   throw new CodeRunnerError(
     'entry_missing',
-    found.code === 'ENOENT' ? `There is no file ${shown}.` : `${shown} cannot be read: ${found.message}.`,
+    found.code === 'ENOENT' ? `There is no file ${shown}.` : `${shown} cannot be read: ${reason(found)}.`,
     { hint: 'Look at the name, and at the folder that you are in.', cause: found },
   );
 }
@@ -167,6 +172,7 @@ async function exists(path: string): Promise<boolean> {
   );
 }
 
+const NAME_IT = 'Name the file that is to be run.';
 const LEAVE_OUT =
   'Leave files out with .gitignore, or send the file alone with --only (and --include for what it needs).';
 

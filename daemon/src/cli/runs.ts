@@ -75,7 +75,8 @@ function stateOf({ state, exitCode }: Run): string {
 }
 
 function ago(time: string): string {
-  return `${formatDuration(Math.max(0, Math.round((Date.now() - Date.parse(time)) / 1_000)) * 1_000)} ago`;
+  const seconds = Math.round((Date.now() - Date.parse(time)) / 1_000);
+  return seconds < 1 ? 'now' : `${formatDuration(seconds * 1_000)} ago`;
 }
 
 function timeOf({ wallMs, startedAt, endedAt }: Run): string {

@@ -59,7 +59,9 @@ async function readDiscovery(dataDir: string): Promise<LocalDaemon | undefined> 
   try {
     text = await readFile(discoveryFile(dataDir), 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return undefined;
+    if (code === 'ENOTDIR') throw noFolder(dataDir, 'it is a file, or below one', error);
     throw new CodeRunnerError('not_running', `${discoveryFile(dataDir)} cannot be read: ${(error as Error).message}.`, {
       hint: 'Only the user who started the daemon may read it. Use a data folder of your own (CODERUNNER_DATA_DIR).',
       cause: error,
@@ -75,6 +77,14 @@ async function readDiscovery(dataDir: string): Promise<LocalDaemon | undefined> 
     if (!(error instanceof SyntaxError)) throw error;
   }
   return undefined;
+}
+
+/** Of a data folder that cannot be one. */
+export function noFolder(dataDir: string, why: string, cause: unknown): CodeRunnerError {
+  return new CodeRunnerError('bad_setting', `${dataDir} cannot be the data folder: ${why}.`, {
+    hint: 'Name a folder that you may write to with CODERUNNER_DATA_DIR.',
+    cause,
+  });
 }
 
 function isAlive(pid: number): boolean {

@@ -4,7 +4,7 @@ import { mkdir, open, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodeRunnerError } from '../protocol/errors.ts';
-import { checkProtocol, discover, type LocalDaemon } from './address.ts';
+import { checkProtocol, discover, type LocalDaemon, noFolder } from './address.ts';
 
 /** A daemon serves within half a second or so, longer on a machine that is busy or has just started. */
 const SERVES_WITHIN_MS = 30_000;
@@ -84,7 +84,11 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
 
 /** @returns why it ended, once it has; and where in the log its lines begin */
 async function launch({ dataDir, command, env }: EnsureOptions) {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(dataDir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw noFolder(dataDir, (error as Error).message, error);
+  }
   const path = logFile(dataDir);
   const size = await sizeOf(path);
   if (size > LONGEST_LOG_BYTES) await rename(path, `${path}.1`);

@@ -116,15 +116,17 @@ export async function findEngine(
 function unavailable(attempts: Attempt[]): CodeRunnerError {
   const told = attempts.find((attempt) => !maybeNothing(attempt)) ?? (attempts.length === 1 ? attempts[0] : undefined);
   const message = told
-    ? `The container engine at ${told.address} (${told.source}) cannot be used: ${told.problem}.`
+    ? `The container engine ${told.address ? `at ${told.address} (${told.source})` : `of ${told.source}`} cannot be used: ${told.problem}.`
     : 'No container engine is running: neither Docker nor Podman was found.';
-  const hint = told && HINTS.get(told.problem);
+  const hint = told && hintFor(told);
   return new CodeRunnerError('engine_unavailable', message, {
     details: attempts,
     ...(hint === undefined ? {} : { hint }),
   });
 }
 
+const NAMES_NONE = 'it names no engine';
+const NO_ADDRESS = 'that is no address of an engine';
 const NOT_THERE = 'nothing is there';
 const NO_ENTRY = 'this user may not enter its folder';
 const NO_PERMISSION = 'this user may not use it';
@@ -141,6 +143,13 @@ const HINTS = new Map([
   ],
 ]);
 
+function hintFor({ source, problem }: Attempt): string | undefined {
+  const isMisnamed = problem === NAMES_NONE || problem.startsWith(NO_ADDRESS);
+  if (isMisnamed || (problem === NOT_THERE && source !== USUAL_SOCKET))
+    return `Correct ${source}, or leave it out so that the engine is looked for; or start the engine that it means.`;
+  return HINTS.get(problem);
+}
+
 /** Podman keeps the folder of its usual socket closed to ordinary users, whether there is a socket in it or not. */
 function maybeNothing({ source, problem }: Attempt): boolean {
   return problem === NOT_THERE || (problem === NO_ENTRY && source === USUAL_SOCKET);
@@ -155,7 +164,7 @@ export function isEngineAbsent({ details }: CodeRunnerError): boolean {
 
 /** An engine's client, or what is wrong with the place. */
 async function tryPlace({ address, certificates }: Place, withinMs: number): Promise<Docker | string> {
-  if (address === '') return 'it names no engine';
+  if (address === '') return NAMES_NONE;
   const socketPath = /^(?:unix|npipe):\/\/(.+)$/.exec(address)?.[1];
   // Connecting would not tell a folder that is closed from a socket that is.
   if (socketPath !== undefined && process.platform !== 'win32' && isInClosedFolder(socketPath)) return NO_ENTRY;
@@ -163,7 +172,7 @@ async function tryPlace({ address, certificates }: Place, withinMs: number): Pro
   try {
     docker = socketPath === undefined ? clientOverNetwork(address, certificates) : clientOfSocket(socketPath);
   } catch (error) {
-    return `that is no address of an engine (${(error as Error).message})`;
+    return `${NO_ADDRESS} (${(error as Error).message})`;
   }
   try {
     await ping(docker, withinMs);

@@ -12,6 +12,9 @@ const BYTE_UNITS: Record<string, number> = {
   g: 2 ** 30,
   gb: 1e9,
   gib: 2 ** 30,
+  t: 2 ** 40,
+  tb: 1e12,
+  tib: 2 ** 40,
 };
 
 const TIME_UNITS: Record<string, number> = {

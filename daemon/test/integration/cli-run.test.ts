@@ -361,6 +361,13 @@ raise SystemExit(5)`);
       await assert.rejects(result('other.txt'), { code: 'ENOENT' });
     });
 
+    it('--collect says what keeps it from writing', async () => {
+      await program("open('made.txt', 'w').close()");
+      const { code, stderr } = await cli.run(['run', '--only', '--collect', '*', '--out', 'main.py', 'main.py']);
+      assert.equal(code, 125);
+      assert.match(stderr, /bad_path: .*main\.py\/made\.txt cannot be written: .+\.\n {2}\S/);
+    });
+
     it('--collect does not follow a link out of --out', async () => {
       await program("import os\nos.mkdir('way')\nopen('way/file.txt', 'w').write('escaped')");
       await mkdir(join(cli.folder, 'elsewhere'));
@@ -377,9 +384,10 @@ raise SystemExit(5)`);
     const cases: [title: string, args: string[], said: RegExp][] = [
       ['a file that is not there', ['missing.py'], /entry_missing: There is no file missing\.py\.\n {2}\S/],
       ['a folder', ['.'], /entry_missing: \. is a folder\.\n {2}\S/],
+      ['a name that is empty', [''], /entry_missing: The name of the file is empty\.\n {2}\S/],
       ['a runtime that is not there', ['--runtime', 'cobol', 'main.py'], /unknown_runtime: .*"cobol".*python/],
       ['an ending that nobody knows', ['notes.txt'], /unknown_runtime: .*"notes\.txt"/],
-      ['no file', [], /missing required argument 'file'\n.*--help/],
+      ['no file', [], /^coderunner: bad_usage: missing required argument 'file'\n.*--help/],
       ['an option that is not there', ['--colour', 'main.py'], /unknown option '--colour'.*--help/s],
       ['a time without a unit', ['--timeout', '30', 'main.py'], /--timeout.*30s/],
       ['a size that is none', ['--memory', 'lots', 'main.py'], /--memory.*64MiB/],
@@ -387,6 +395,7 @@ raise SystemExit(5)`);
       ['a variable without a name', ['--env', '=x', 'main.py'], /NAME=VALUE/],
       ['--collect without --out', ['--collect', '*', 'main.py'], /bad_usage: --collect needs --out/],
       ['input from nowhere', ['--stdin', 'nowhere', 'main.py'], /bad_usage: .*nowhere/],
+      ['input from a folder', ['--stdin', '.', 'main.py'], /bad_usage: .* it is a folder\.\n {2}\S/],
       ['--include of nothing', ['--include', '*.nothing', 'main.py'], /bad_usage: .*\*\.nothing/],
     ];
     before(async () => {

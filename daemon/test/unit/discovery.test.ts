@@ -204,6 +204,14 @@ describe('where a container engine is looked for', () => {
       assert.match(other?.problem ?? '', /no address of an engine/);
     });
 
+    it('a place that was named wrongly is to be corrected where it was named', async () => {
+      const noAddress = await failure('', { env: { DOCKER_HOST: 'gopher://engine' }, home });
+      assert.match(noAddress.hint, /^Correct DOCKER_HOST/);
+      const noContext = await failure('', { env: { DOCKER_CONTEXT: 'gone' }, home });
+      assert.match(noContext.message, /The container engine of docker's context "gone" cannot be used/);
+      assert.match(noContext.hint, /^Correct docker's context "gone"/);
+    });
+
     it('missing certificates are told', async () => {
       const env = { DOCKER_HOST: 'tcp://127.0.0.1:1', DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: home };
       const [attempt] = await attempts('', { env, home });
