@@ -86,6 +86,27 @@ const extension = {
   // A smaller file is read and compiled sooner, which is most of what activation takes.
   minify: true,
   external: ['vscode'],
+  // As `require`, which is where VS Code puts its own module in.
+  supported: { 'dynamic-import': false },
+  plugins: [
+    // Two thirds of the code, and loaded when a document first needs it.
+    {
+      name: 'language client apart',
+      setup: ({ onResolve }) =>
+        onResolve({ filter: /^\.\/client\.ts$/ }, ({ importer }) =>
+          importer === join(ROOT, 'extension/src/language/server.ts')
+            ? { path: './language.cjs', external: true }
+            : undefined,
+        ),
+    },
+  ],
+};
+
+/** @type {import('esbuild').BuildOptions} */
+const languageClient = {
+  ...extension,
+  entryPoints: ['extension/src/language/client.ts'],
+  outfile: 'extension/dist/language.cjs',
 };
 
 /** @type {import('esbuild').BuildOptions} */
@@ -156,7 +177,7 @@ const announce = {
 
 // The parts that a program is split into are named after what is in them: those of another build would stay.
 await rm(join(ROOT, 'daemon/dist'), { recursive: true, force: true });
-const programs = [daemon, ssh, extension, webview];
+const programs = [daemon, ssh, extension, languageClient, webview];
 if (process.argv.includes('--watch')) {
   for (const program of programs) {
     const context = await esbuild.context({ ...program, plugins: [...(program.plugins ?? []), announce] });

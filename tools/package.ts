@@ -19,6 +19,7 @@ const CONTENTS: [from: string, to: string][] = [
   ['extension/l10n', 'l10n'],
   ['extension/dist/extension.cjs', 'dist/extension.cjs'],
   ['extension/dist/extension.cjs.LEGAL.txt', 'dist/extension.cjs.LEGAL.txt'],
+  ['extension/dist/language.cjs', 'dist/language.cjs'],
   ['daemon/dist', 'daemon/dist'],
   ['webview-ui/dist', 'webview-ui/dist'],
   ['runtimes', 'runtimes'],

@@ -9,6 +9,14 @@ export const COMMANDS = {
   stop: 'coderunner.stop',
 } as const;
 
+/** Titles of the CodeLenses, for clients that put others in their place. */
+export const TITLES = {
+  run: '▶ Run in Sandbox',
+  runAgain: '↻ Run Again',
+  runWithArguments: 'with Arguments…',
+  stop: '■ Stop',
+} as const;
+
 /** `initializationOptions` of a client; all of them may be left out. */
 export const ServerOptions = Type.Object({
   /** The client runs programs and tells of it; otherwise the server runs them itself. */

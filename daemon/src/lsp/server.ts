@@ -37,7 +37,7 @@ import { type Hint, hintsFor } from './hints.ts';
 import { type LanguageData, Languages } from './language.ts';
 import { canonical, LastRuns } from './last-runs.ts';
 import { formatOf } from './manifests.ts';
-import { COMMANDS, RUN_ENDED, RUN_STARTED, RunEnded, RunStarted, ServerOptions } from './messages.ts';
+import { COMMANDS, RUN_ENDED, RUN_STARTED, RunEnded, RunStarted, ServerOptions, TITLES } from './messages.ts';
 import { surroundingsOf } from './project.ts';
 
 const SOURCE = 'CodeRunner';
@@ -178,9 +178,10 @@ class Server {
     if (entry === undefined) return [];
     const range = lineRange(entry);
     const lens = (title: string, command: string) => ({ range, command: { title, command, arguments: [uri] } });
-    if (this.#runs.isRunning(canonical(uri))) return [lens('↻ Run Again', COMMANDS.run), lens('■ Stop', COMMANDS.stop)];
-    const run = lens('▶ Run in Sandbox', COMMANDS.run);
-    return this.#options.clientRuns ? [run, lens('with Arguments…', COMMANDS.runWithArguments)] : [run];
+    if (this.#runs.isRunning(canonical(uri)))
+      return [lens(TITLES.runAgain, COMMANDS.run), lens(TITLES.stop, COMMANDS.stop)];
+    const run = lens(TITLES.run, COMMANDS.run);
+    return this.#options.clientRuns ? [run, lens(TITLES.runWithArguments, COMMANDS.runWithArguments)] : [run];
   }
 
   #hover(uri: string, line: number): Hover | null {
