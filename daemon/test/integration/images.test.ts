@@ -281,6 +281,9 @@ class Tiny implements AsyncDisposable {
     const { docker } = this.#engine;
     for (const { RepoTags } of await docker.listImages({ filters: { label: ['coderunner.image=tiny'] } }))
       for (const tag of RepoTags ?? []) if (tag !== '<none>:<none>') await docker.getImage(tag).remove({ force: true });
+    // The neighbour is nobody: what it shares must not be kept for it.
+    for (const { RepoTags } of await docker.listImages({ filters: { label: ['coderunner.image'] } }))
+      for (const tag of RepoTags ?? []) if (tag.endsWith(`-${NEIGHBOUR}`)) await docker.getImage(tag).remove();
     await docker.pruneImages({ filters: { dangling: ['true'], label: ['coderunner.image=tiny'] } });
     await this.#engine[Symbol.asyncDispose]();
     await rm(this.#root, { recursive: true });
