@@ -57,7 +57,7 @@ export function searchColors(value: (name: string) => string): NonNullable<ISear
   const match = color('terminal-findMatchHighlightBackground');
   const active = color('terminal-findMatchBackground');
   const matchBorder = color('terminal-findMatchHighlightBorder') ?? highContrast;
-  const activeMatchBorder = color('terminal-findMatchBorder') ?? highContrast;
+  const activeMatchBorder = color('terminal-findMatchBorder') ?? highContrast ?? color('focusBorder');
   return {
     ...(match && { matchBackground: match }),
     ...(active && { activeMatchBackground: active }),

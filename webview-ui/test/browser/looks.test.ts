@@ -85,7 +85,7 @@ const STATES: State[] = [
         { id: 'b', label: 'Show the Report' },
       ],
     }),
-    says: ['No container engine answers.'],
+    says: ['No container engine answers'],
   },
 ];
 
