@@ -23,7 +23,7 @@ const ARGUMENTS = [
 /** Where screenshots are kept. */
 const SCREENSHOTS = join(EXTENSION, 'dist/screenshots');
 /** Long enough for a machine that does other things, too. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 
 export async function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: await findChromium(), args: ARGUMENTS });

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { ConfigurationTarget, commands, extensions, Selection, tasks, Uri, window, workspace } from 'vscode';
 import { shown } from './observe.ts';
 
@@ -98,6 +100,29 @@ describe('Run in Sandbox', () => {
     await commands.executeCommand('coderunner.run', file('hello.py'));
     await shown(/more than 20 files.*heap/s);
     await configure('maxFiles', undefined);
+  });
+
+  it('refuses what is in no language that it knows, naming those that it does', async () => {
+    await writeFile(file('notes.xyz').fsPath, 'just notes');
+    await commands.executeCommand('coderunner.run', file('notes.xyz'));
+    await shown(/notes\.xyz is in no language that runs here\. There are: .*Python/);
+  });
+
+  it('goes on when the file of a running program is deleted, and says that it is gone when it is to run again', async () => {
+    await writeFile(file('fleeting.py').fsPath, 'print("here", flush=True)\nprint(input())\n');
+    await commands.executeCommand('coderunner.run', file('fleeting.py'));
+    await shown(/^here/m);
+    await workspace.fs.delete(file('fleeting.py'));
+    await commands.executeCommand('coderunner.rerun');
+    await shown(/no file fleeting\.py any more/);
+  });
+
+  it('runs a file that is in no open folder, alone', async () => {
+    const alone = Uri.file(join(await mkdtemp(join(tmpdir(), 'coderunner-alone-')), 'alone.py'));
+    await writeFile(alone.fsPath, 'import os\nprint(sorted(os.listdir(".")))\n');
+    await commands.executeCommand('coderunner.run', alone);
+    await shown(/\['alone\.py'\]/);
+    await workspace.fs.delete(Uri.joinPath(alone, '..'), { recursive: true });
   });
 
   it('runs tasks of its own type, whose exit code is the program’s', async () => {
