@@ -1,4 +1,5 @@
 /** The program's input: a file, a pipe, or what is typed. */
+import { spawnSync } from 'node:child_process';
 import { fstatSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { RunHandle } from '../client/run-handle.ts';
@@ -51,6 +52,17 @@ export function terminalSize(): TtySize {
   return { rows: within(terminal.rows, USUAL_SIZE.rows), cols: within(terminal.columns, USUAL_SIZE.cols) };
 }
 
+/**
+ * What a program that was cut short leaves behind in a terminal: the other screen, a hidden cursor, reports of the mouse, bracketed
+ * paste, keys of the application, a colour. Not by 1049, which would move the cursor where no other screen was shown.
+ */
+const TIDY_SCREEN = '\x1b[?47l\x1b[?25h\x1b[?1000;1002;1003;1006;2004;1l\x1b>\x1b[0m';
+
+/** Makes our terminal's screen usable again after a program that could not do so. */
+export function tidyScreen(): void {
+  if (process.stdout.isTTY) process.stdout.write(TIDY_SCREEN);
+}
+
 /** Hands every key to the program, Ctrl-C too. Disposing of it, and whatever ends this process, gives the terminal back as it was. */
 export function rawTerminal(handle: RunHandle): Disposable {
   const { stdin } = process;
@@ -61,6 +73,7 @@ export function rawTerminal(handle: RunHandle): Disposable {
   if (stdin.isTTY) {
     process.on('exit', restore);
     stdin.setRawMode(true);
+    leaveNewLines();
   }
   // Node asks the terminal for its size only for this signal, and only where stdout is one.
   process.stdout.on('resize', resize);
@@ -72,6 +85,14 @@ export function rawTerminal(handle: RunHandle): Disposable {
       restore();
     },
   };
+}
+
+/**
+ * The program's terminal has made its new lines already. Node lets ours do so again, which would move the cursor of a program
+ * that only moves down also to the left. Leaving raw mode undoes it; where there is no stty it stays as Node has it.
+ */
+function leaveNewLines(): void {
+  if (process.platform !== 'win32') spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
 }
 
 function hasStdin(): boolean {

@@ -7,7 +7,7 @@ import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type { Run } from '../protocol/resources.ts';
 import { formatBytes, formatDuration } from '../protocol/units.ts';
 import { connect } from './connect.ts';
-import { forward, openInput, rawTerminal, terminalSize } from './input.ts';
+import { forward, openInput, rawTerminal, terminalSize, tidyScreen } from './input.ts';
 import { JsonLines } from './json-lines.ts';
 import { OWN_FAILURE, say, sayError, stderr, stdout } from './output.ts';
 import { collectProject } from './project.ts';
@@ -135,6 +135,7 @@ async function attend(
   try {
     const ended = await Promise.race([handle.done, inputFailed.promise]);
     _terminal?.[Symbol.dispose]();
+    if (options.tty && ended.state !== 'succeeded' && ended.state !== 'failed') tidyScreen();
     return await finish(client, ended, view, options, interrupts);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPIPE') {

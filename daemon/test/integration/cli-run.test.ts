@@ -218,6 +218,7 @@ signal.signal(signal.SIGWINCH, lambda *_: size())
 print(sys.stdin.isatty() and sys.stdout.isatty())
 size()
 while (key := os.read(0, 1)) != b'q': print(key, flush=True)
+print('down\\nonly')
 raise SystemExit(5)`);
       const running = inTerminal(
         `stty rows 30 cols 90; stty -g; tty; ${cli.shell} run -t main.py; echo "code $?"; stty -g`,
@@ -233,10 +234,20 @@ raise SystemExit(5)`);
       const { stdout } = await running.ended;
       const shown = stdout.toString();
       assert.match(shown, /True/);
+      assert.match(shown, /down\nonly/);
       assert.match(shown, /code 5\r?\n/);
       const settings = shown.match(/^[0-9a-f]+(:[0-9a-f]+){10,}/gm);
       assert.equal(settings?.length, 2, shown);
       assert.equal(settings?.[0], settings?.[1]);
+    });
+
+    it('-t leaves the other screen for a program that is cut short', async () => {
+      await program("import time\nprint('\\x1b[?1049h\\x1b[?25lshown', flush=True)\ntime.sleep(60)");
+      const running = inTerminal(`${cli.shell} run -t --timeout 1s main.py`);
+      const { stdout } = await running.ended;
+      const [, ending = ''] = stdout.toString().split('shown');
+      assert.ok(ending.includes('\x1b[?47l\x1b[?25h'), ending);
+      assert.match(ending, /coderunner: Stopped/);
     });
   });
 
