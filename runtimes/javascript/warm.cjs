@@ -2,7 +2,7 @@
  * The waiting Node. `node -r warm.cjs PLACEHOLDER` starts as it always does, up to the last line of its own start-up, which is
  * `Module.runMain(mainEntry)`. The one thing changed is that reading `Module.runMain` waits for START first and then gives the original
  * function bound to the run's entry. A bound function and a getter that has returned leave no frame, so from there on everything is what a
- * cold start does. docs/decisions/warm-interpreters.md has the reasons.
+ * cold start does. docs/decisions/0009-warm-interpreters.md has the reasons.
  */
 'use strict';
 

@@ -2,7 +2,7 @@
  * The waiting Python. Loaded into Debian's own /usr/bin/python3 by LD_PRELOAD, it takes the place of that program's `main`: it initialises
  * the interpreter as `python3 -u main.py` would, waits for START, writes the run's values where that command line would have
  * put them, and goes on with Py_RunMain, the function that a cold start goes on with. No Python code runs in between, so there is nothing
- * that a program could find: same binary, same stack, same finalisation. docs/decisions/warm-interpreters.md has the reasons.
+ * that a program could find: same binary, same stack, same finalisation. docs/decisions/0009-warm-interpreters.md has the reasons.
  *
  * Whatever this cannot do exactly it leaves to the real thing: `become_cold` replaces the process by the cold command.
  */
