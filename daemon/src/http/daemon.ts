@@ -1,6 +1,6 @@
 /** A whole daemon: built from its parts, announced, and taken down again. */
-import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { EmbeddedBroker } from '../broker/embedded.ts';
@@ -57,7 +57,8 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   for (const { id, problem } of broken) log.error({ runtime: id }, problem);
   const images = new Images(config, () => link.engine);
   await images.prepare(runtimes);
-  const pool = rollback.use(new Pool({ config, link, images, instance: instanceOf(config.dataDir), runtimes, log }));
+  const instance = await instanceOf(config.dataDir);
+  const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, log }));
   const broker = new EmbeddedBroker(config.maxRunning);
   const runs = new Runs({ config, store, blobs, broker, pool, link, runtimes, log });
 
@@ -209,9 +210,25 @@ function lockDataDir(dataDir: string): Disposable {
   return { [Symbol.dispose]: () => db.close() };
 }
 
-/** Names this data folder on the engine's labels, so that a daemon removes only what its own predecessors left. */
-function instanceOf(dataDir: string): string {
-  return createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
+/** Where the name of a data folder is kept. */
+export function instanceFile(dataDir: string): string {
+  return join(dataDir, 'instance');
+}
+
+/**
+ * Names this data folder on the engine's labels, so that a daemon removes only what its own predecessors left. Its path would not do: machines
+ * that share an engine may have the same ones.
+ */
+async function instanceOf(dataDir: string): Promise<string> {
+  const file = instanceFile(dataDir);
+  const kept = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  if (/^[0-9a-f]{16}$/.test(kept)) return kept;
+  const instance = randomBytes(8).toString('hex');
+  await writeFile(file, instance, { mode: 0o600 });
+  return instance;
 }
 
 async function listen(app: Awaited<ReturnType<typeof buildApp>>, config: Config): Promise<string> {

@@ -1,14 +1,14 @@
 /** Containers that wait: on the real engine, also when it goes away, and when the daemon is killed. */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { findEngine } from '../../src/engine/discovery.ts';
+import { instanceFile } from '../../src/http/daemon.ts';
 import { CodeRunnerError, type PoolStatus } from '../../src/protocol/index.ts';
 import { EngineProxy } from '../support/engine-proxy.ts';
 import { DaemonClient, dataFolder } from '../support/live-daemon.ts';
@@ -327,8 +327,8 @@ describe('a daemon that was killed', () => {
     await using undo = new AsyncDisposableStack();
     const dataDir = await dataFolder();
     undo.defer(() => rm(dataDir, { recursive: true }));
-    const instance = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
     const first = undo.use(await DaemonProcess.start(dataDir));
+    const instance = await readFile(instanceFile(dataDir), 'utf8');
     await first.whenFull();
     const waiting = await containersOf(docker, instance);
     assert.ok(waiting.length > 0);

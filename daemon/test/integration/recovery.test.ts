@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { chmod, chown, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findEngine } from '../../src/engine/discovery.ts';
-import { type Discovery, discoveryFile } from '../../src/http/daemon.ts';
+import { type Discovery, discoveryFile, instanceFile } from '../../src/http/daemon.ts';
 import type { Run } from '../../src/protocol/index.ts';
 import { sha256 } from '../support/daemon.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
@@ -13,7 +13,7 @@ import { dataFolder, python, TestDaemon, WAITS } from '../support/live-daemon.ts
 
 /** Containers of the daemon of a data folder, whatever their state. */
 async function containersOf(dataDir: string): Promise<number> {
-  const instance = createHash('sha256').update(dataDir).digest('hex').slice(0, 16);
+  const instance = await readFile(instanceFile(dataDir), 'utf8');
   const { docker } = await findEngine('');
   const filters = { label: [`coderunner.instance=${instance}`] };
   return (await docker.listContainers({ all: true, filters })).length;
