@@ -8,6 +8,7 @@ import { pathToFileURL } from 'node:url';
 import { createConnection } from 'vscode-languageserver/node';
 import { loadConfig } from '../config.ts';
 import { serveLanguages } from '../lsp/server.ts';
+import type { Run } from '../protocol/resources.ts';
 import { loadRuntimes } from '../runtimes/runtime.ts';
 
 /** What is kept of a program's output: errors stand at the end. */
@@ -32,11 +33,13 @@ async function launch(path: string, signal: AbortSignal) {
   });
   const stop = () => child.kill('SIGINT');
   signal.addEventListener('abort', stop, { once: true });
+  // Who shows what it prints is gone by then.
+  process.once('exit', stop);
   if (signal.aborted) stop();
   const ended = once(child, 'close');
   const complaints = text(child.stderr);
   let output = '';
-  let end: { message?: string; wallMs?: number; cpuMs?: number; peakMemoryBytes?: number } | undefined;
+  let end: Pick<Run, 'state' | 'exitCode' | 'message' | 'wallMs' | 'cpuMs' | 'peakMemoryBytes'> | undefined;
   try {
     for await (const line of createInterface({ input: child.stdout })) {
       const event = JSON.parse(line);
@@ -51,14 +54,15 @@ async function launch(path: string, signal: AbortSignal) {
     if (!end) throw new Error((await complaints).trim() || 'The program could not be run.');
   } finally {
     signal.removeEventListener('abort', stop);
+    process.off('exit', stop);
   }
   return {
     root: pathToFileURL(dirname(path)).href,
     entry: basename(path),
     output,
-    verdict: end.message ?? 'It ended.',
-    wallMs: end.wallMs ?? null,
-    cpuMs: end.cpuMs ?? null,
-    peakMemoryBytes: end.peakMemoryBytes ?? null,
+    verdict: end.message ?? (end.exitCode === null ? end.state : `Exit code ${end.exitCode}`),
+    wallMs: end.wallMs,
+    cpuMs: end.cpuMs,
+    peakMemoryBytes: end.peakMemoryBytes,
   };
 }

@@ -72,7 +72,7 @@ describe('The language server in the editor', () => {
     const text = hovers.flatMap(({ contents }) =>
       contents.map((part) => (typeof part === 'string' ? part : part.value)),
     );
-    assert.match(text.join().replaceAll('&nbsp;', ' '), /Last run in the sandbox: Exit code 1\s[^]*CPU .*memory /);
+    assert.match(text.join().replaceAll('&nbsp;', ' '), /Last run in the sandbox: Exit code 1\s+.*CPU .*memory /);
 
     const mended = new WorkspaceEdit();
     mended.replace(uri, document.lineAt(3).range, '    return a');
