@@ -55,10 +55,11 @@ export function useOf(event: Key, context: KeyContext): KeyUse {
   if (mac && command && letter === 'g') return shiftKey ? 'findPrevious' : 'findNext';
   // With something selected Ctrl-C copies, as in the terminals of Windows; else it interrupts.
   if (command && !altKey && letter === 'c' && context.selection) return 'copy';
-  if (command && letter === 'a' && (mac || shiftKey || !input)) return 'selectAll';
+  if (command && !altKey && letter === 'a' && (mac || shiftKey || !input)) return 'selectAll';
   if (command && !altKey && letter === 'v') return 'outside';
   if (metaKey) return 'outside';
-  if (ctrlKey && shiftKey) return 'outside';
+  // With Alt as well it is AltGr, which types.
+  if (ctrlKey && shiftKey && !altKey) return 'outside';
   if (ctrlKey && !altKey && EDITORS.test(key)) return 'outside';
   // Tab goes to a program that may complete something; Shift-Tab always leads out, so that the keyboard is never trapped.
   if (key === 'Tab' && !fullScreen) return input && tty && !shiftKey ? 'program' : 'outside';

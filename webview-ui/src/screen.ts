@@ -43,6 +43,8 @@ export interface Mode {
 /** Text, or what to write once everything before has been drawn. */
 type Item = { text: string | (() => string); done?: (() => void) | undefined };
 
+/** Empties the screen and what is above it, and goes to the first line. */
+const EMPTY = '\x1b[2J\x1b[3J\x1b[H';
 /** More matches are found, but not marked. */
 const MARKED_MATCHES = 1_000;
 const MAC = /mac/i.test(navigator.platform);
@@ -62,6 +64,8 @@ export class Screen {
   #mode: Mode = { tty: false, input: false };
   /** Whether questions of the program are answered. */
   #answers = false;
+  /** How many runs have begun here. */
+  #runs = 0;
   /** Whether there is a cursor. */
   #cursor = true;
   /** The line at which the last run's output begins. */
@@ -80,7 +84,7 @@ export class Screen {
       cursorInactiveStyle: 'outline',
       drawBoldTextInBrightColors: true,
       linkHandler: {
-        activate: (_event, url) => events.openUrl(url),
+        activate: (event, url) => follow(event, () => events.openUrl(url)),
         // The text of such a link can say anything.
         hover: (_event, url) => events.hover(url),
         leave: () => events.hover(undefined),
@@ -88,13 +92,13 @@ export class Screen {
       ...look(settings),
     });
     const terminal = this.#terminal;
-    guard(terminal, () => this.#answers);
+    guard(terminal, () => this.#answers && this.#mode.tty);
     terminal.loadAddon(this.#fit);
     terminal.loadAddon(this.#search);
     terminal.loadAddon(new Unicode11Addon());
     terminal.unicode.activeVersion = '11';
     terminal.loadAddon(
-      new WebLinksAddon((_event, url) => events.openUrl(url), {
+      new WebLinksAddon((event, url) => follow(event, () => events.openUrl(url)), {
         hover: (_event, url) => events.hover(url),
         leave: () => events.hover(undefined),
       }),
@@ -122,19 +126,22 @@ export class Screen {
         // Where nobody can type, no cursor says so; a program that runs has shown or hidden its own.
         if (mode.input === this.#cursor) return '';
         this.#cursor = mode.input;
-        return mode.input ? '\x1b[?25h' : '\x1b[?25l';
+        return cursor(mode.input);
       },
     });
   }
 
   /** What follows is printed by another run. */
   beginRun(clear: boolean): void {
+    // What the last run has asked and is not yet drawn stays without an answer: it would be typed into this one.
+    this.#answers = false;
+    this.#runs++;
     this.#enqueue({
       text: () => {
         const empty = this.lines().length === 0;
         const { cols } = this.#terminal;
         const rule = `\x1b[2m${'─'.repeat(cols)}\x1b[22m`;
-        if (clear || empty) return `${this.#restore()}\x1b[2J\x1b[3J\x1b[H`;
+        if (clear || empty) return `${this.#restore()}${EMPTY}`;
         return `${this.#restore()}\r\n${rule}\r\n`;
       },
     });
@@ -149,14 +156,16 @@ export class Screen {
 
   set settings(settings: ConsoleSettings) {
     Object.assign(this.#terminal.options, look(settings));
+    this.repaint();
     this.fit();
   }
 
   /** Whether what is drawn next may be answered where it asks something. */
   answer(answers: boolean): void {
+    const run = this.#runs;
     this.#enqueue({
       text: () => {
-        this.#answers = answers && this.#mode.tty;
+        this.#answers = answers && run === this.#runs;
         return '';
       },
     });
@@ -172,7 +181,7 @@ export class Screen {
     this.#enqueue({
       text: () => {
         const { cursorX } = this.#terminal.buffer.active;
-        // The program's own colours and a sequence of its own go on after it.
+        // Neither a sequence that the program has begun nor its colours may change how it looks.
         return `\x18${cursorX > 0 ? '\r\n' : ''}\x1b[0;2m${plain(text)}\x1b[22m\r\n`;
       },
     });
@@ -181,7 +190,7 @@ export class Screen {
   /** Nothing more is printed: the program's last screen is left, its modes are ended. */
   endRun(): void {
     if (!isAstray(this.#terminal)) return;
-    this.#enqueue({ text: () => `${this.#restore()}\x1b[?25l` });
+    this.#enqueue({ text: () => this.#restore() });
   }
 
   /** Empties the screen and what is above it. A line that a program has begun, its prompt, stays. */
@@ -192,7 +201,7 @@ export class Screen {
           this.#terminal.clear();
           return '';
         }
-        return `${this.#restore()}\x1b[2J\x1b[3J\x1b[H`;
+        return `${this.#restore()}${EMPTY}`;
       },
     });
   }
@@ -282,8 +291,8 @@ export class Screen {
   }
 
   #restore(): string {
-    this.#cursor = true;
-    return restore(this.#terminal);
+    this.#cursor = this.#mode.input;
+    return restore(this.#terminal) + cursor(this.#cursor);
   }
 
   #enqueue(item: Item): void {
@@ -422,7 +431,7 @@ export class Screen {
     return sourceLinks(around.text).map((link) => ({
       text: around.text.slice(link.start, link.end),
       range: rangeOf(around, link.start, link.end),
-      activate: () => this.#events.openSource(link),
+      activate: (event: MouseEvent) => follow(event, () => this.#events.openSource(link)),
       hover: () => this.#events.hover(t('Open {0}, line {1}', link.path, link.line)),
       leave: () => this.#events.hover(undefined),
     }));
@@ -433,6 +442,15 @@ export class Screen {
 interface Position {
   line: IMarker;
   x: number;
+}
+
+/** xterm.js tells of clicks with every button; the others open menus, or paste. */
+function follow({ button }: MouseEvent, action: () => void): void {
+  if (button === 0) action();
+}
+
+function cursor(shown: boolean): string {
+  return shown ? '\x1b[?25h' : '\x1b[?25l';
 }
 
 /** The sequence that moves the cursor back from one place to an earlier one. */

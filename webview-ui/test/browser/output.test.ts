@@ -264,6 +264,23 @@ describe('Output that wants to do more than draw', () => {
     assert.match(console.input.replace('\x1b', '␛'), /^␛\[\d+;\d+R$/);
   });
 
+  it('does not type the answer to one run into the next', async () => {
+    await using console = await open();
+    console.send({
+      type: 'output',
+      run: 1,
+      seq: 0,
+      channel: 'stdout',
+      data: Buffer.from(`${'x'.repeat(300_000)}\x1b[6n`),
+    });
+    console.send({ type: 'tab', tab: tab(running({ id: 2 })) });
+    await console.prints('new', { run: 2 });
+    assert.deepEqual(
+      console.heard.filter((message) => message.type === 'input' && message.run === 2),
+      [],
+    );
+  });
+
   it('cannot touch the clipboard, the title, or the colours', async () => {
     await using console = await open();
     const title = await console.frame.evaluate(() => document.title);

@@ -159,6 +159,9 @@ describe("The console's page", () => {
       await using console = await open(tab(running()));
       await console.prints('see https://example.com/a?b=c.\r\n');
       await click(console, 10, 0);
+      await console.frame.locator('.xterm-screen').click({ button: 'right', position: { x: 80, y: 8 } });
+      await console.text();
+      assert.equal(console.heard.filter(({ type }) => type === 'openUrl').length, 1);
       assert.equal((await console.hears('openUrl')).url, 'https://example.com/a?b=c');
     });
   });
