@@ -107,7 +107,7 @@ export class Header {
   #showBanner({ run }: TabView): void {
     this.banner.hidden = run.hint === null && run.actions.length === 0;
     this.banner.replaceChildren(
-      ...(run.hint === null ? [] : [icon('lightbulb'), el('span', { class: 'hint' }, run.hint)]),
+      ...(run.hint === null ? [] : [el('div', { class: 'hint' }, icon('lightbulb'), el('span', {}, run.hint))]),
       ...run.actions.map(({ id, label }, index) =>
         textButton(label, index === 0 ? 'button' : 'button secondary', () => post({ type: 'action', run: run.id, id })),
       ),

@@ -129,6 +129,19 @@ describe('The console in every state and theme', () => {
     });
   }
 
+  it('says the whole verdict in a narrow side bar, too', async () => {
+    await using console = await ConsolePage.open(browser);
+    await console.page.setViewportSize({ width: 340, height: 420 });
+    const message = 'Stopped: used more than 256 MB of memory while compiling.';
+    console.start([
+      tab(ended({ phase: 'out_of_memory', message, hint: 'The limit is a setting.', files: PLOT_FILES })),
+    ]);
+    const words = console.frame.locator('.words');
+    await words.waitFor();
+    assert.ok(await words.evaluate(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth));
+    await console.screenshot('narrow');
+  });
+
   it('says that nothing was run yet', async () => {
     await using console = await ConsolePage.open(browser);
     console.start([]);
