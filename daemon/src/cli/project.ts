@@ -13,6 +13,9 @@ import { reason } from './output.ts';
 /** Larger files are hashed as a stream and read only when the daemon lacks them. */
 const READ_AT_ONCE_BYTES = 64 * 1024;
 
+/** Characters of a name, in a message. */
+const MOST_SHOWN = 200;
+
 export interface ProjectOptions {
   /** Nothing but the file itself, and what is included by name. */
   only: boolean;
@@ -62,16 +65,18 @@ async function collect(root: string, entry: string, options: ProjectOptions): Pr
   let totalBytes = 0;
   for (const found of paths) {
     const { size, mode } = await stat(join(root, found));
-    if (size > options.maxFileBytes) throw tooLarge(`The file ${found}`, size, options.maxFileBytes);
+    if (size > options.maxFileBytes) throw tooLarge(`The file ${found} has ${formatBytes(size)}`, options.maxFileBytes);
     totalBytes += size;
-    if (totalBytes > options.maxRunBytes) throw tooLarge(`The folder ${root}`, totalBytes, options.maxRunBytes);
+    if (totalBytes > options.maxRunBytes)
+      throw tooLarge(`The folder ${root} has ${formatBytes(totalBytes)} or more`, options.maxRunBytes);
     files.push(await sourceFile(root, found, size, (mode & 0o100) !== 0));
   }
   return files;
 }
 
-async function checkEntry(shown: string, path: string): Promise<void> {
-  if (shown === '') throw new CodeRunnerError('entry_missing', 'The name of the file is empty.', { hint: NAME_IT });
+async function checkEntry(file: string, path: string): Promise<void> {
+  const shown = file.length > MOST_SHOWN ? `${file.slice(0, MOST_SHOWN)}…` : file;
+  if (file === '') throw new CodeRunnerError('entry_missing', 'The name of the file is empty.', { hint: NAME_IT });
   const found = await stat(path).catch((error: NodeJS.ErrnoException) => error);
   if (!(found instanceof Error)) {
     if (found.isFile()) return;
@@ -182,10 +187,6 @@ function tooMany(root: string, most: number): CodeRunnerError {
   });
 }
 
-function tooLarge(what: string, size: number, most: number): CodeRunnerError {
-  return new CodeRunnerError(
-    'too_large',
-    `${what} has ${formatBytes(size)} or more; at most ${formatBytes(most)} go along.`,
-    { hint: LEAVE_OUT },
-  );
+function tooLarge(what: string, most: number): CodeRunnerError {
+  return new CodeRunnerError('too_large', `${what}; at most ${formatBytes(most)} go along.`, { hint: LEAVE_OUT });
 }

@@ -40,34 +40,38 @@ const OUT_OF_MEMORY = 137;
 
 /** @returns the exit code: the program's own, or what shells and `timeout` use for the other ends */
 export async function run(file: string, args: string[], options: RunOptions): Promise<number> {
-  checkOptions(options);
   const interrupts = new Interrupts();
-  await using connected = connect({ signal: interrupts.signal, quiet: options.quiet || options.json });
-  const { client, config } = connected;
   try {
-    const project = await collectProject(file, { ...options, ...config });
-    const typed = options.stdin === undefined && process.stdin.isTTY && !options.detach;
-    const request: StartRequest = {
-      ...project,
-      args,
-      env: options.env,
-      collect: options.collect,
-      cold: options.cold,
-      limits: limitsOf(options),
-      ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
-      ...(options.tty ? { tty: terminalSize() } : {}),
-      ...(options.priority === undefined ? {} : { priority: options.priority }),
-    };
-    if (options.detach) return await detach(client, request, options);
-    // Whoever types needs longer than a program that only computes.
-    const patient = typed && options.timeout === undefined ? { wallMs: config.maxWall } : {};
-    return await attend(client, request, patient, options, interrupts);
+    return await submit(file, args, options, interrupts);
   } catch (error) {
     if (interrupts.code !== undefined) return interrupts.code;
     if (!options.json || !(error instanceof CodeRunnerError)) throw error;
     await new JsonLines().error(error);
     return OWN_FAILURE;
   }
+}
+
+async function submit(file: string, args: string[], options: RunOptions, interrupts: Interrupts): Promise<number> {
+  checkOptions(options);
+  await using connected = connect({ signal: interrupts.signal, quiet: options.quiet || options.json });
+  const { client, config } = connected;
+  const project = await collectProject(file, { ...options, ...config });
+  const typed = options.stdin === undefined && process.stdin.isTTY && !options.detach;
+  const request: StartRequest = {
+    ...project,
+    args,
+    env: options.env,
+    collect: options.collect,
+    cold: options.cold,
+    limits: limitsOf(options),
+    ...(options.runtime === undefined ? {} : { runtime: options.runtime }),
+    ...(options.tty ? { tty: terminalSize() } : {}),
+    ...(options.priority === undefined ? {} : { priority: options.priority }),
+  };
+  if (options.detach) return await detach(client, request, options);
+  // Whoever types needs longer than a program that only computes.
+  const patient = typed && options.timeout === undefined ? { wallMs: config.maxWall } : {};
+  return await attend(client, request, patient, options, interrupts);
 }
 
 function checkOptions({ collect, out, detach, tty, json }: RunOptions): void {

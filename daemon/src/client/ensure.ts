@@ -60,7 +60,7 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
     const started = await discover(options.dataDir);
     if (started) {
       checkProtocol(started);
-      return { ...started, startedNow: true };
+      return { ...started, startedNow: started.pid === launched.pid };
     }
     const failure = launched.ended();
     if (failure !== undefined) {
@@ -82,7 +82,7 @@ export async function ensureDaemon(options: EnsureOptions): Promise<LocalDaemon 
   }
 }
 
-/** @returns why it ended, once it has; and where in the log its lines begin */
+/** @returns its process, why it ended, once it has, and where in the log its lines begin */
 async function launch({ dataDir, command, env }: EnsureOptions) {
   try {
     await mkdir(dataDir, { recursive: true, mode: 0o700 });
@@ -94,6 +94,7 @@ async function launch({ dataDir, command, env }: EnsureOptions) {
   if (size > LONGEST_LOG_BYTES) await rename(path, `${path}.1`);
   const log = await open(path, 'a', 0o600);
   let failure: string | undefined;
+  let pid: number | undefined;
   try {
     const [program, ...args] = command;
     const child = spawn(program, args, {
@@ -103,6 +104,7 @@ async function launch({ dataDir, command, env }: EnsureOptions) {
       stdio: ['ignore', log.fd, log.fd],
       windowsHide: true,
     });
+    pid = child.pid;
     child.on('error', (error) => {
       failure = error.message;
     });
@@ -113,7 +115,7 @@ async function launch({ dataDir, command, env }: EnsureOptions) {
   } finally {
     await log.close();
   }
-  return { ended: () => failure, logFrom: size > LONGEST_LOG_BYTES ? 0 : size };
+  return { pid, ended: () => failure, logFrom: size > LONGEST_LOG_BYTES ? 0 : size };
 }
 
 async function sizeOf(path: string): Promise<number> {

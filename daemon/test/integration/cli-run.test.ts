@@ -295,12 +295,17 @@ raise SystemExit(5)`);
 
     it('says as an object what could not be done', async () => {
       await program('');
-      const { code, stdout } = await cli.run(['run', '--json', '--runtime', 'cobol', 'main.py']);
-      assert.equal(code, 125);
-      const [{ type, error }] = lines(stdout) as [{ type: string; error: { code: string; hint: string } }];
-      assert.equal(type, 'error');
-      assert.equal(error.code, 'unknown_runtime');
-      assert.ok(error.hint);
+      for (const [wrong, expected] of [
+        [['--runtime', 'cobol'], 'unknown_runtime'],
+        [['--out', 'results'], 'bad_usage'],
+      ] as const) {
+        const { code, stdout } = await cli.run(['run', '--json', ...wrong, 'main.py']);
+        assert.equal(code, 125);
+        const [{ type, error }] = lines(stdout) as [{ type: string; error: { code: string; hint: string } }];
+        assert.equal(type, 'error');
+        assert.equal(error.code, expected);
+        assert.ok(error.hint);
+      }
     });
   });
 
