@@ -39,12 +39,20 @@ function bash(entries: readonly Entry[]): string {
     const words = [...options.flatMap(({ long }) => long ?? []), '--help', ...subcommands].join(' ');
     return `    ${name}) words='${words}'; files=${takesFile ? 'yes' : 'no'} ;;`;
   });
+  // Values that are neither files nor folders are for the person to say.
+  const valued = new Set(
+    entries.flatMap(({ options }) =>
+      options
+        .filter(({ required }) => required)
+        .flatMap(({ short, long }) => [short, long].filter((name) => name !== undefined)),
+    ),
+  );
   return `# Completions of coderunner for bash.
 _coderunner() {
   local current=\${COMP_WORDS[COMP_CWORD]} previous=\${COMP_WORDS[COMP_CWORD-1]} words files=no
   COMPREPLY=()
   if (( COMP_CWORD == 1 )); then
-    COMPREPLY=($(compgen -W '${entries.map(({ name }) => name).join(' ')} help --help' -- "$current"))
+    COMPREPLY=($(compgen -W '${entries.map(({ name }) => name).join(' ')} help --help --version' -- "$current"))
     return
   fi
   case \${COMP_WORDS[1]} in
@@ -54,6 +62,7 @@ ${cases.join('\n')}
   case $previous in
     --stdin) COMPREPLY=($(compgen -f -- "$current")); return ;;
     --out) COMPREPLY=($(compgen -d -- "$current")); return ;;
+    ${[...valued].join('|')}) return ;;
   esac
   if [[ $files == yes && $current != -* ]]; then
     COMPREPLY=($(compgen -f -- "$current"))
