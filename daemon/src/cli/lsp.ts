@@ -4,10 +4,10 @@ import { once } from 'node:events';
 import { basename, dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
-import { pathToFileURL } from 'node:url';
 import { createConnection } from 'vscode-languageserver/node';
 import { loadConfig } from '../config.ts';
 import { serveLanguages } from '../lsp/server.ts';
+import { uriOf } from '../lsp/uris.ts';
 import type { Run } from '../protocol/resources.ts';
 import { loadRuntimes } from '../runtimes/runtime.ts';
 
@@ -36,33 +36,33 @@ async function launch(path: string, signal: AbortSignal) {
   // Who shows what it prints is gone by then.
   process.once('exit', stop);
   if (signal.aborted) stop();
-  const ended = once(child, 'close');
-  const complaints = text(child.stderr);
   let output = '';
-  let end: Pick<Run, 'state' | 'exitCode' | 'message' | 'wallMs' | 'cpuMs' | 'peakMemoryBytes'> | undefined;
-  try {
+  const read = async () => {
+    let end: Pick<Run, 'state' | 'exitCode' | 'message' | 'wallMs' | 'cpuMs' | 'peakMemoryBytes'> | undefined;
     for await (const line of createInterface({ input: child.stdout })) {
       const event = JSON.parse(line);
       if (event.type === 'end') end = event;
       if (event.type === 'error') throw new Error(event.error.message);
       if (event.type !== 'stdout' && event.type !== 'stderr') continue;
-      output = (output + (event.encoding === 'base64' ? Buffer.from(event.data, 'base64') : event.data)).slice(
-        -KEPT_CHARACTERS,
-      );
+      const piece = event.encoding === 'base64' ? Buffer.from(event.data, 'base64').toString() : event.data;
+      output = (output + piece).slice(-KEPT_CHARACTERS);
     }
-    await ended;
-    if (!end) throw new Error((await complaints).trim() || 'The program could not be run.');
+    return end;
+  };
+  try {
+    const [ended, complaints] = await Promise.all([read(), text(child.stderr), once(child, 'close')]);
+    if (!ended) throw new Error(complaints.trim() || 'The program could not be run.');
+    return {
+      root: uriOf(dirname(path)),
+      entry: basename(path),
+      output,
+      verdict: ended.message ?? (ended.exitCode === null ? ended.state : `Exit code ${ended.exitCode}`),
+      wallMs: ended.wallMs,
+      cpuMs: ended.cpuMs,
+      peakMemoryBytes: ended.peakMemoryBytes,
+    };
   } finally {
     signal.removeEventListener('abort', stop);
     process.off('exit', stop);
   }
-  return {
-    root: pathToFileURL(dirname(path)).href,
-    entry: basename(path),
-    output,
-    verdict: end.message ?? (end.exitCode === null ? end.state : `Exit code ${end.exitCode}`),
-    wallMs: end.wallMs,
-    cpuMs: end.cpuMs,
-    peakMemoryBytes: end.peakMemoryBytes,
-  };
 }

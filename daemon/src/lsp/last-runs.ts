@@ -1,10 +1,10 @@
 /** What is known of each program's last run: whether it still goes on, how it ended, and where its errors are by now. */
 import { join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { type Edit, moved, type Place } from './edits.ts';
 import type { PlacePattern } from './language.ts';
 import type { RunEnded } from './messages.ts';
 import { type Problem, problemsIn } from './problems.ts';
+import { pathOf, uriOf } from './uris.ts';
 
 /** Where programs find their files in the sandbox. */
 const WORKSPACE = '/workspace/';
@@ -29,7 +29,7 @@ interface Ended {
   problems: PlacedProblem[];
 }
 
-/** All URIs must be {@link canonical}. */
+/** All URIs must be canonical. */
 export class LastRuns {
   readonly #programs = new Map<string, Running | Ended>();
   readonly #exists: (uri: string) => boolean;
@@ -114,17 +114,6 @@ function documentOf(file: string, { uri, root, entry }: RunEnded): string | unde
   const path = file.startsWith(WORKSPACE) ? file.slice(WORKSPACE.length) : file.replace(/^\.\//, '');
   if (path === entry) return uri;
   const isOutside = path.startsWith('/') || path.split(/[/\\]/).includes('..') || path.includes('\0');
-  if (isOutside || root?.startsWith('file:') !== true) return undefined;
-  return pathToFileURL(join(fileURLToPath(root), path)).href;
-}
-
-/** One spelling for each document: editors differ in which characters they escape. */
-export function canonical(uri: string): string {
-  if (!uri.startsWith('file:')) return uri;
-  try {
-    return pathToFileURL(fileURLToPath(uri)).href;
-  } catch {
-    // Of another machine, or malformed: it only ever equals itself.
-    return uri;
-  }
+  const folder = root === null ? undefined : pathOf(root);
+  return isOutside || folder === undefined ? undefined : uriOf(join(folder, path));
 }

@@ -1,10 +1,10 @@
 /** What lies around a document on this machine: its project's folder, modules and manifest. */
 import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { dirname, join, resolve } from 'node:path';
 import type { Surroundings } from './hints.ts';
 import type { Language } from './language.ts';
 import { formatOf } from './manifests.ts';
+import { pathOf, uriOf } from './uris.ts';
 
 /** A project does not nest deeper; a document in no folder of the editor has no project above it. */
 const MOST_LEVELS = 64;
@@ -24,13 +24,14 @@ export function surroundingsOf(
   language: Language,
   openText: OpenText,
 ): (Surroundings & { manifestPath: string | undefined }) | undefined {
-  if (!uri.startsWith('file:')) return undefined;
-  const levels = foldersAbove(fileURLToPath(uri), folders);
+  const document = pathOf(uri);
+  if (document === undefined) return undefined;
+  const levels = foldersAbove(document, folders);
   const modules = ['', ...language.extensions];
   const paths = levels.flatMap((folder) => language.manifests.map((name) => join(folder, name)));
   let manifest: Surroundings['manifest'];
   for (const path of paths) {
-    const text = formatOf(path) && (openText(pathToFileURL(path).href) ?? textOf(path));
+    const text = formatOf(path) && (openText(uriOf(path)) ?? textOf(path));
     if (text === undefined) continue;
     manifest = { path, text };
     break;
@@ -46,7 +47,7 @@ export function surroundingsOf(
 
 /** From the document's own folder up to the editor's. */
 function foldersAbove(path: string, folders: readonly string[]): string[] {
-  const roots = folders.filter((uri) => uri.startsWith('file:')).map((uri) => join(fileURLToPath(uri), '.'));
+  const roots = folders.flatMap((uri) => pathOf(uri) ?? []).map((root) => resolve(root));
   const levels = [dirname(path)];
   const isInside = roots.some((root) => path.startsWith(join(root, '/')));
   while (isInside && levels.length < MOST_LEVELS && !roots.includes(levels.at(-1) as string))

@@ -5,7 +5,6 @@
  * Start reading here. `document.ts`, `hints.ts` and `problems.ts` know no protocol: they take text and return what is in it.
  */
 import { existsSync } from 'node:fs';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 import { Compile } from 'typebox/compile';
 import {
   type CodeAction,
@@ -35,10 +34,11 @@ import { outlineOf } from './document.ts';
 import { editOf } from './edits.ts';
 import { type Hint, hintsFor } from './hints.ts';
 import { type LanguageData, Languages } from './language.ts';
-import { canonical, LastRuns } from './last-runs.ts';
+import { LastRuns } from './last-runs.ts';
 import { formatOf } from './manifests.ts';
 import { COMMANDS, RUN_ENDED, RUN_STARTED, RunEnded, RunStarted, ServerOptions, TITLES } from './messages.ts';
 import { surroundingsOf } from './project.ts';
+import { canonical, pathOf, uriOf } from './uris.ts';
 
 const SOURCE = 'CodeRunner';
 /** Hints wait until nobody has typed for as long. */
@@ -72,7 +72,7 @@ class Server {
   readonly #manifests: readonly string[];
   readonly #launch: Launch;
   readonly #documents: TextDocuments<TextDocument>;
-  readonly #runs = new LastRuns((uri) => this.#openDocument(uri) !== undefined || isFile(uri));
+  readonly #runs = new LastRuns((uri) => this.#openDocument(uri) !== undefined || existsSync(pathOf(uri) ?? ''));
   /** By canonical URI, as are the others. */
   readonly #hints = new Map<string, Hint[]>();
   readonly #settling = new Map<string, NodeJS.Timeout>();
@@ -223,7 +223,7 @@ class Server {
     const format = path === undefined ? undefined : formatOf(path);
     if (!surroundings || path === undefined || !format) return undefined;
     const file = path.split(/[/\\]/).at(-1) as string;
-    const target = pathToFileURL(path).href;
+    const target = uriOf(path);
     const text = surroundings.manifest?.text ?? '';
     const change = format.add(text, name);
     if (!change) return undefined;
@@ -237,11 +237,12 @@ class Server {
   }
 
   async #execute(command: string, argument: unknown): Promise<void> {
-    if (typeof argument !== 'string' || !argument.startsWith('file:')) {
+    const path = typeof argument === 'string' ? pathOf(argument) : undefined;
+    if (path === undefined || !existsSync(path)) {
       this.#connection.window.showErrorMessage('Only a document that is saved in a file can be run from here.');
       return;
     }
-    const uri = canonical(argument);
+    const uri = uriOf(path);
     const before = this.#launched.get(uri);
     before?.abort();
     if (command !== COMMANDS.run) return;
@@ -249,7 +250,7 @@ class Server {
     this.#launched.set(uri, stop);
     this.#started(uri);
     try {
-      const run = await this.#launch(fileURLToPath(uri), stop.signal);
+      const run = await this.#launch(path, stop.signal);
       if (this.#launched.get(uri) !== stop) return;
       this.#ended({ ...run, uri });
       this.#connection.window.showInformationMessage(run.verdict);
@@ -313,6 +314,8 @@ class Server {
     this.#settling.delete(key);
     this.#hints.delete(key);
     this.#publish(key);
+    // What counts now is what its file says.
+    if (this.#isManifest(uri)) this.#settleAll();
   }
 
   #findHints(uri: string): Hint[] {
@@ -390,13 +393,4 @@ function textRange(document: TextDocument, line: number, character: number | und
   const text = document.getText(lineRange(last)).trimEnd();
   const start = Math.min(character ?? text.length - text.trimStart().length, Math.max(0, text.length - 1));
   return { start: { line: last, character: start }, end: { line: last, character: text.length } };
-}
-
-function isFile(uri: string): boolean {
-  try {
-    return uri.startsWith('file:') && existsSync(fileURLToPath(uri));
-  } catch {
-    // Malformed, so there is none.
-    return false;
-  }
 }

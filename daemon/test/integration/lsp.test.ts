@@ -180,6 +180,7 @@ describe('coderunner lsp', () => {
     await editor.tell('textDocument/didOpen', {
       textDocument: { uri: 'file:///%', languageId: 'python', version: 1, text: 'import numpy' },
     });
+    await editor.diagnosed('file:///%', ([hint]) => hint?.code === 'not-installed');
     assert.equal(titles(await editor.ask('codeLens', uri)).length, 1);
     assert.equal(await editor.close(), 0);
   });
@@ -221,6 +222,19 @@ describe('coderunner lsp', () => {
       contentChanges: edits?.map(({ range, newText }) => ({ range, text: newText })) ?? [],
     });
     await editor.diagnosed(uri, ({ length }) => length === 0);
+  });
+
+  it('says which documents it cannot run', async () => {
+    await using editor = await Editor.open(cli);
+    const uri = await editor.show('no such folder/main.py', PROGRAM);
+    for (const argument of [uri, 'untitled:Untitled-1', 7])
+      await editor.connection.sendRequest('workspace/executeCommand', {
+        command: 'coderunner.run',
+        arguments: [argument],
+      });
+    const sentence = 'Only a document that is saved in a file can be run from here.';
+    assert.deepEqual(editor.messages, [sentence, sentence, sentence]);
+    assert.deepEqual(titles(await editor.ask('codeLens', uri)), ['7 ▶ Run in Sandbox']);
   });
 
   it('runs the file itself for an editor that does not', async () => {

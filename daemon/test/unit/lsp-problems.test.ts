@@ -4,9 +4,10 @@ import fc from 'fast-check';
 import { TextDocument } from 'vscode-languageserver-textdocument';
 import { editOf, moved, type Place } from '../../src/lsp/edits.ts';
 import { languageOf } from '../../src/lsp/language.ts';
-import { canonical, LastRuns } from '../../src/lsp/last-runs.ts';
+import { LastRuns } from '../../src/lsp/last-runs.ts';
 import type { RunEnded } from '../../src/lsp/messages.ts';
 import { problemsIn } from '../../src/lsp/problems.ts';
+import { canonical } from '../../src/lsp/uris.ts';
 import { loadRuntimes } from '../../src/runtimes/runtime.ts';
 
 const { runtimes } = await loadRuntimes('');
