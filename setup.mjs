@@ -22,7 +22,10 @@ const NODE_24 = join(ROOT, 'node_modules/node/bin', process.platform === 'win32'
 /** The first that knows abstract sockets, which the lock below is. */
 const OLDEST_NODE = [20, 8];
 
-/** What a step of the set-up prints belongs on stderr. npm has put us into its folder; nothing of the set-up depends on another. */
+/**
+ * What a step of the set-up prints belongs on stderr. npm has put us into its folder; nothing of the set-up depends on
+ * another.
+ */
 const TALK_ON_STDERR = { stdio: ['inherit', 2, 2], cwd: ROOT };
 /** The program to run is the person's: it has stdin and stdout, and a file's name is meant from where the person is. */
 const FOR_THE_PERSON = { stdio: 'inherit', cwd: process.env.INIT_CWD ?? process.cwd() };

@@ -1,6 +1,7 @@
 /**
- * Makes the VSIX: `npm run package`, or `node tools/package.ts FOLDER` for another place than the repository's root. It holds the extension, the daemon's bundle, the console's page and the languages' sources, and
- * no node_modules. vsce is fetched for the occasion: a hundred packages that nothing else here needs.
+ * Makes the VSIX: `npm run package`, or `node tools/package.ts FOLDER` for another place than the repository's root. It holds
+ * the extension, the daemon's bundle, the console's page and the languages' sources, and no node_modules. vsce is fetched for
+ * the occasion: a hundred packages that nothing else here needs.
  */
 import { spawnSync } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';

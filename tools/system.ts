@@ -36,8 +36,8 @@ export function aptInstall(...packages: string[]): string[][] {
 }
 
 /**
- * Runs commands as root, one after the other, after it has said why and which. At a terminal it asks first; elsewhere (CI, a script)
- * nobody could answer, so it goes ahead unless CODERUNNER_NO_INSTALL is set.
+ * Runs commands as root, one after the other, after it has said why and which. At a terminal it asks first; elsewhere (CI, a
+ * script) nobody could answer, so it goes ahead unless CODERUNNER_NO_INSTALL is set.
  * @throws Refusal when it may not, the person does not want it, or a command fails; the signal's reason when aborted
  */
 export async function change(why: string, commands: string[][], signal: AbortSignal): Promise<void> {

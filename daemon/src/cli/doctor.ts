@@ -1,6 +1,6 @@
 /**
- * `coderunner doctor`: looks at everything that CodeRunner stands on, and says for each thing that is not right what that means and how
- * to mend it. It changes nothing but for one sandbox that it starts and removes again.
+ * `coderunner doctor`: looks at everything that CodeRunner stands on, and says for each thing that is not right what that
+ * means and how to mend it. It changes nothing but for one sandbox that it starts and removes again.
  */
 import { once } from 'node:events';
 import { constants } from 'node:fs';

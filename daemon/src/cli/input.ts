@@ -53,8 +53,9 @@ export function terminalSize(): TtySize {
 }
 
 /**
- * What a program that was cut short leaves behind in a terminal: the other screen, a hidden cursor, reports of the mouse, bracketed
- * paste, keys of the application, a colour. Not by 1049, which would move the cursor where no other screen was shown.
+ * What a program that was cut short leaves behind in a terminal: the other screen, a hidden cursor, reports of the mouse,
+ * bracketed paste, keys of the application, a colour. Not by 1049, which would move the cursor where no other screen was
+ * shown.
  */
 const TIDY_SCREEN = '\x1b[?47l\x1b[?25h\x1b[?1000;1002;1003;1006;2004;1l\x1b>\x1b[0m';
 
@@ -63,7 +64,10 @@ export function tidyScreen(): void {
   if (process.stdout.isTTY) process.stdout.write(TIDY_SCREEN);
 }
 
-/** Hands every key to the program, Ctrl-C too. Disposing of it, and whatever ends this process, gives the terminal back as it was. */
+/**
+ * Hands every key to the program, Ctrl-C too. Disposing of it, and whatever ends this process, gives the terminal back as it
+ * was.
+ */
 export function rawTerminal(handle: RunHandle): Disposable {
   const { stdin } = process;
   const restore = () => {

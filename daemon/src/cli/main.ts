@@ -1,6 +1,6 @@
 /**
- * `coderunner`: the daemon and its command line. This file says only whether it can run at all; `program.ts` has the commands. Each
- * loads what it needs when it is called, so that `run` is not kept waiting for the server.
+ * `coderunner`: the daemon and its command line. This file says only whether it can run at all; `program.ts` has the
+ * commands. Each loads what it needs when it is called, so that `run` is not kept waiting for the server.
  */
 const LEAST_NODE = 24;
 

@@ -194,7 +194,10 @@ function signalNumber(name: string | null): number {
   return (constants.signals as Record<string, number>)[name ?? ''] ?? Number(name?.slice('SIG'.length) ?? 0);
 }
 
-/** Ctrl-C, and what else asks this process to end. The first interrupt goes to the program, the next one ends the run, a third one us. */
+/**
+ * Ctrl-C, and what else asks this process to end. The first interrupt goes to the program, the next one ends the run, a third
+ * one us.
+ */
 class Interrupts {
   readonly #starting = new AbortController();
   #handle: RunHandle | undefined;

@@ -1,4 +1,7 @@
-/** The HTTP side of the protocol, one method an endpoint. Every failure is a CodeRunnerError: the daemon's own, or `not_running`. */
+/**
+ * The HTTP side of the protocol, one method an endpoint. Every failure is a CodeRunnerError: the daemon's own, or
+ * `not_running`.
+ */
 import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type {
   DaemonStatus,

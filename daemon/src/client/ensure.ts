@@ -17,9 +17,9 @@ const LONGEST_LOG_BYTES = 10 * 2 ** 20;
 const LAST_LOG_BYTES = 4_096;
 
 /**
- * How Node runs a daemon. A small young generation frees the memory of passing output sooner, and saves an idle daemon 5 MB; the optimising compilers
- * would take 9 MB for a program that mostly waits and moves bytes, and save it a tenth of its processor time when output floods; the smaller of
- * V8's choices save 3 MB more. docs/performance.md has the measurements.
+ * How Node runs a daemon. A small young generation frees the memory of passing output sooner, and saves an idle daemon 5 MB;
+ * the optimising compilers would take 9 MB for a program that mostly waits and moves bytes, and save it a tenth of its
+ * processor time when output floods; the smaller of V8's choices save 3 MB more. docs/performance.md has the measurements.
  */
 export const DAEMON_NODE_FLAGS = [
   '--max-semi-space-size=1',
@@ -30,7 +30,10 @@ export const DAEMON_NODE_FLAGS = [
 
 export interface EnsureOptions {
   dataDir: string;
-  /** The program and its arguments, such as `[node, ...DAEMON_NODE_FLAGS, coderunner.mjs, 'start', '--foreground', '--stop-when-idle']`. */
+  /**
+   * The program and its arguments, such as `[node, ...DAEMON_NODE_FLAGS, coderunner.mjs, 'start', '--foreground',
+   * '--stop-when-idle']`.
+   */
   command: readonly [string, ...string[]];
   env?: NodeJS.ProcessEnv;
   signal?: AbortSignal | undefined;

@@ -1,6 +1,6 @@
 /**
- * One run as it arrives: its bytes are put in order, each delivered once, one after the other, and counted as consumed only when the
- * consumer has taken them. Knows nothing of how they travel.
+ * One run as it arrives: its bytes are put in order, each delivered once, one after the other, and counted as consumed only
+ * when the consumer has taken them. Knows nothing of how they travel.
  */
 import type { Run } from '../protocol/resources.ts';
 

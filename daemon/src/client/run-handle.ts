@@ -15,7 +15,10 @@ export interface Wire {
 }
 
 export class RunHandle implements Disposable {
-  /** Resolves when the run has ended and all its output was taken; rejects with a CodeRunnerError when it can no longer be followed. */
+  /**
+   * Resolves when the run has ended and all its output was taken; rejects with a CodeRunnerError when it can no longer be
+   * followed.
+   */
   readonly done: Promise<Run>;
   readonly #feed: RunFeed;
   readonly #wire: Wire;

@@ -8,8 +8,8 @@ import type { RunFeed } from './run-feed.ts';
 import type { Wire } from './run-handle.ts';
 
 /**
- * Acknowledged when that much was taken since the last time. A quarter of the daemon's smallest window: even there the program never
- * has to wait for an acknowledgement that is not sent.
+ * Acknowledged when that much was taken since the last time. A quarter of the daemon's smallest window: even there the
+ * program never has to wait for an acknowledgement that is not sent.
  */
 const ACK_EVERY_BYTES = 16 * 1024;
 /** Small pieces keep control messages from waiting behind a paste. */

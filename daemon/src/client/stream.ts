@@ -1,4 +1,7 @@
-/** The WebSocket to the daemon: one for all runs of a client. A connection that breaks is made again, and every run goes on where it was. */
+/**
+ * The WebSocket to the daemon: one for all runs of a client. A connection that breaks is made again, and every run goes on
+ * where it was.
+ */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { PROTOCOL_VERSION, SUBPROTOCOL } from '../protocol/constants.ts';

@@ -1,6 +1,6 @@
 /**
- * The stream to a container's stdin, stdout and stderr. The engine sends output in frames of its own (`u8 stream · 3 × 0 · u32 length · bytes`);
- * they are taken apart here, without copying, since every byte a program prints goes through.
+ * The stream to a container's stdin, stdout and stderr. The engine sends output in frames of its own (`u8 stream · 3 × 0 ·
+ * u32 length · bytes`); they are taken apart here, without copying, since every byte a program prints goes through.
  */
 import type { Socket } from 'node:net';
 
@@ -61,8 +61,8 @@ export class Attachment {
   }
 
   /**
-   * Begins to hand on what comes, once the callbacks are set. Until then it waits in the connection: a container may speak, or end, before
-   * the engine has answered that it was started.
+   * Begins to hand on what comes, once the callbacks are set. Until then it waits in the connection: a container may speak,
+   * or end, before the engine has answered that it was started.
    */
   listen(): void {
     const socket = this.#socket;
@@ -74,7 +74,10 @@ export class Attachment {
     else socket.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
   }
 
-  /** Writes to the container's stdin; what is written in one turn of the event loop goes out together. @returns false: wait for `onDrain` */
+  /**
+   * Writes to the container's stdin; what is written in one turn of the event loop goes out together.
+   * @returns false: wait for `onDrain`
+   */
   write(bytes: Uint8Array): boolean {
     if (this.#socket.destroyed) return true;
     if (!this.#corked) {

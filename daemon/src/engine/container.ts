@@ -14,7 +14,10 @@ export interface ContainerSpec {
   labels: Record<string, string>;
   /** Arguments for the agent. */
   command: string[];
-  /** Which of the run user's ids, from 0 to {@link RUN_UIDS} - 1. Sandboxes that live at the same time should have different ones. */
+  /**
+   * Which of the run user's ids, from 0 to {@link RUN_UIDS} - 1. Sandboxes that live at the same time should have different
+   * ones.
+   */
   user: number;
   memoryBytes: number;
   pids: number;

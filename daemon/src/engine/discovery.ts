@@ -25,8 +25,8 @@ export interface Attempt extends Place {
 }
 
 /**
- * The places in the order in which they are tried. One that somebody named (setting, variable, context) is the only one: falling back would run
- * programs elsewhere than they said.
+ * The places in the order in which they are tried. One that somebody named (setting, variable, context) is the only one:
+ * falling back would run programs elsewhere than they said.
  */
 export function places(setting: string, env: NodeJS.ProcessEnv = process.env, home = homedir()): Place[] {
   const named =
@@ -97,7 +97,10 @@ export interface FindOptions {
   withinMs?: number;
 }
 
-/** The first place with an engine that answers. @throws CodeRunnerError engine_unavailable; `details` lists the {@link Attempt}s */
+/**
+ * The first place with an engine that answers.
+ * @throws CodeRunnerError engine_unavailable; `details` lists the {@link Attempt}s
+ */
 export async function findEngine(
   setting: string,
   options: FindOptions = {},
@@ -205,7 +208,10 @@ export async function ping(docker: Docker, withinMs: number): Promise<void> {
   await withOptions({ abortSignal: AbortSignal.timeout(withinMs) });
 }
 
-/** Everything is said, also what is not there: the client fills what is left out from DOCKER_HOST and its like, which may mean another engine. */
+/**
+ * Everything is said, also what is not there: the client fills what is left out from DOCKER_HOST and its like, which may mean
+ * another engine.
+ */
 const NOTHING = { host: '', port: undefined, ca: undefined, cert: undefined, key: undefined, timeout: 0 };
 
 function clientOfSocket(socketPath: string): Docker {

@@ -81,7 +81,8 @@ export class Engine implements AsyncDisposable {
   }
 
   /**
-   * Creates a sandbox, attaches to it and starts it, in that order, so that nothing it says is missed. Leaves nothing behind when it fails.
+   * Creates a sandbox, attaches to it and starts it, in that order, so that nothing it says is missed. Leaves nothing behind
+   * when it fails.
    * @throws CodeRunnerError engine_unavailable, runtime_not_built, engine_error; the signal's reason when aborted
    */
   async createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<EngineContainer> {
@@ -113,7 +114,10 @@ export class Engine implements AsyncDisposable {
     return found.map(({ Id, Labels }) => ({ id: Id, labels: Labels }));
   }
 
-  /** Ends and removes a container, and resolves when it is gone; one that is gone already is fine. @throws CodeRunnerError engine_unavailable, engine_error */
+  /**
+   * Ends and removes a container, and resolves when it is gone; one that is gone already is fine.
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
   async remove(id: string): Promise<void> {
     const container = this.docker.getContainer(id);
     try {
@@ -160,8 +164,8 @@ export class Engine implements AsyncDisposable {
 }
 
 /**
- * Which containers ran out of memory. The engine removes a container the moment it ends, so this cannot be asked afterwards; one subscription
- * for all of them hears it.
+ * Which containers ran out of memory. The engine removes a container the moment it ends, so this cannot be asked afterwards;
+ * one subscription for all of them hears it.
  */
 class OutOfMemoryEvents {
   readonly #stream: Readable;

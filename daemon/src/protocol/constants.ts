@@ -1,4 +1,7 @@
-/** The few numbers and names that clients need without the schemas, whose library takes longer to load than a short program to run. */
+/**
+ * The few numbers and names that clients need without the schemas, whose library takes longer to load than a short program to
+ * run.
+ */
 
 /** The WebSocket's subprotocol. */
 export const SUBPROTOCOL = 'coderunner.v1';

@@ -1,6 +1,7 @@
 /**
- * The images of the languages: one Debian base, one with the agent, and of both one image a language. An image's tag is the hash of all that it is
- * built from, so it is built only when that changed, and two versions of CodeRunner never mix theirs up.
+ * The images of the languages: one Debian base, one with the agent, and of both one image a language. An image's tag is the
+ * hash of all that it is built from, so it is built only when that changed, and two versions of CodeRunner never mix theirs
+ * up.
  */
 import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
@@ -22,7 +23,10 @@ const DEBIAN_RELEASE = 'trixie';
 const IMAGE_LABEL = 'coderunner.image';
 /** Several installations may share an engine, and images; each marks those that it uses with a tag that ends with its name. */
 const INSTALLATION = createHash('sha256').update(BUNDLED_RUNTIMES).digest('hex').slice(0, 12);
-/** The images that those of the languages are made from. The agent has its own, so that another agent leaves a language's packages as they are. */
+/**
+ * The images that those of the languages are made from. The agent has its own, so that another agent leaves a language's
+ * packages as they are.
+ */
 const BASE = { id: 'base' };
 const AGENT = { id: 'agent' };
 const LAST_LINES = 20;
@@ -248,7 +252,10 @@ export class Images {
     }
   }
 
-  /** Marks an image as used by this installation; in one step with finding out whether it is there, so that nobody removes it in between. */
+  /**
+   * Marks an image as used by this installation; in one step with finding out whether it is there, so that nobody removes it
+   * in between.
+   */
   async #claim(tag: string): Promise<boolean> {
     const [repo, hash] = tag.split(':') as [string, string];
     try {
@@ -262,7 +269,10 @@ export class Images {
     }
   }
 
-  /** Images that this installation used with another hash than now, and that no other uses. One that a container still uses stays. */
+  /**
+   * Images that this installation used with another hash than now, and that no other uses. One that a container still uses
+   * stays.
+   */
   async #removeReplaced(): Promise<void> {
     const { docker } = this.#engine();
     const present = new Set(this.#tags.values());
@@ -285,7 +295,10 @@ export class Images {
   }
 }
 
-/** Takes a name off an image, and with its last name the image; where a container uses it, or somebody else was faster, it is left as it is. */
+/**
+ * Takes a name off an image, and with its last name the image; where a container uses it, or somebody else was faster, it is
+ * left as it is.
+ */
 async function removeImage(docker: Docker, name: string): Promise<void> {
   try {
     await docker.getImage(name).remove();
@@ -295,7 +308,10 @@ async function removeImage(docker: Docker, name: string): Promise<void> {
   }
 }
 
-/** What went wrong, and the way out where the cause is known. The engine tells causes only by what the programs of a build print. */
+/**
+ * What went wrong, and the way out where the cause is known. The engine tells causes only by what the programs of a build
+ * print.
+ */
 function buildFailure(image: string, error: Error, last: string[]): CodeRunnerError {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== undefined) {
@@ -362,7 +378,10 @@ async function filesBelow(root: string, folder: string): Promise<ContextFile[]> 
   );
 }
 
-/** The host's certificate authorities, for build steps that download where the network inspects TLS. They are no part of the hash, and stay in no image. */
+/**
+ * The host's certificate authorities, for build steps that download where the network inspects TLS. They are no part of the
+ * hash, and stay in no image.
+ */
 async function certificates(config: Config): Promise<ContextFile[]> {
   const candidates = [
     config.caFile,

@@ -224,7 +224,10 @@ export function parseRuntime(source: string, folder: string): Runtime | string {
 
 type ValidationError = ReturnType<typeof validator.Errors>[number];
 
-/** One error in a person's words. Of a field that may be null the validator lists both ways; the one that goes deeper is what was meant. */
+/**
+ * One error in a person's words. Of a field that may be null the validator lists both ways; the one that goes deeper is what
+ * was meant.
+ */
 function describe(errors: ValidationError[]): string {
   const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
   const telling = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'boolean');

@@ -1,6 +1,6 @@
 /**
- * Contents by their SHA-256, per owner: what one owner uploaded is neither used for nor shown to another. Bounded; the least recently used
- * go first, except those that a waiting run needs.
+ * Contents by their SHA-256, per owner: what one owner uploaded is neither used for nor shown to another. Bounded; the least
+ * recently used go first, except those that a waiting run needs.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';

@@ -24,7 +24,10 @@ const SCHEMA = `
   CREATE INDEX runs_by_state ON runs (state, number);
 `;
 
-/** The log is written back to the database when it has grown by that many 4 KiB pages; between runs it happens by {@link Store.tidy}. */
+/**
+ * The log is written back to the database when it has grown by that many 4 KiB pages; between runs it happens by {@link
+ * Store.tidy}.
+ */
 const CHECKPOINT_PAGES = 16_384;
 const SQLITE_FULL = 13;
 const SQLITE_IOERR = 10;
@@ -50,7 +53,10 @@ interface Row {
   run: string;
 }
 
-/** Opens or creates a database that only its user can read: SQLite would let others, and gives the files that it adds this one's mode. */
+/**
+ * Opens or creates a database that only its user can read: SQLite would let others, and gives the files that it adds this
+ * one's mode.
+ */
 export function openDatabase(path: string): DatabaseSync {
   closeSync(openSync(path, 'a', 0o600));
   return new DatabaseSync(path);
