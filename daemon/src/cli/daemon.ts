@@ -1,6 +1,6 @@
 /** `coderunner start`, `stop`, `status` and `version`: the daemon of this user. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { discover } from '../client/address.ts';
+import { discover, isAlive } from '../client/address.ts';
 import { DaemonApi } from '../client/api.ts';
 import { loadConfig } from '../config.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
@@ -88,13 +88,4 @@ function describe({ version, url, pid, startedAt, memoryBytes, clients, runs, po
     lines.push('', table(['CONTAINERS', 'WAITING', 'COMING', 'IN USE', 'WAS WAITING', 'PROBLEM'], rows));
   }
   return lines.join('\n');
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -87,7 +87,8 @@ export function noFolder(dataDir: string, why: string, cause: unknown): CodeRunn
   });
 }
 
-function isAlive(pid: number): boolean {
+/** Whether a process is there, be it another user's. */
+export function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;
