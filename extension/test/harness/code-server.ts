@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { aptInstall, change, onPath, run } from '../../../tools/system.ts';
 
 /** VS Code 1.139.1. */
@@ -18,6 +19,7 @@ const NODE = join(import.meta.dirname, '../../../node_modules/node/bin/node');
 const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'coderunner', `code-server-${CODE_SERVER}`);
 const VSCODE = join(CACHE, 'node_modules/code-server/lib/vscode');
 const SERVER_MAIN = join(VSCODE, 'out/server-main.js');
+const LOOK_EVERY_MS = 20;
 /** Written when everything is there: an installation that was interrupted is begun again. */
 const COMPLETE = join(CACHE, 'complete');
 
@@ -42,6 +44,7 @@ export class CodeServer implements AsyncDisposable {
     this.#process = process;
     this.#folder = folder;
     this.authority = authority;
+    process.once('exit', this.#kill);
   }
 
   /**
@@ -78,7 +81,8 @@ export class CodeServer implements AsyncDisposable {
         '--disable-workspace-trust',
         ...shared,
       ],
-      { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'] },
+      // A group of its own: its extension hosts outlive it a little, and would still be writing.
+      { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
     );
     const complaints: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => complaints.push(line));
@@ -117,14 +121,21 @@ export class CodeServer implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode === null && this.#process.signalCode === null) {
-      const exited = once(this.#process, 'exit');
-      this.#process.kill();
-      await exited;
-    }
-    // Extension hosts that are just ending may still be writing.
-    await rm(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
+    process.off('exit', this.#kill);
+    while (this.#kill()) await sleep(LOOK_EVERY_MS);
+    await rm(this.#folder, { recursive: true, force: true });
   }
+
+  /** Ends its whole group. @returns whether there was one */
+  readonly #kill = (): boolean => {
+    try {
+      process.kill(-(this.#process.pid as number), 'SIGKILL');
+      return true;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+      throw error;
+    }
+  };
 }
 
 /** The browser that shows the window. @throws Error naming what to install */
