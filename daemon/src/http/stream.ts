@@ -239,6 +239,8 @@ class Subscription implements Reader {
   readonly #sendMessage: (message: ServerMessage) => void;
   readonly #handle: number;
   readonly #windowBytes: number;
+  readonly #messageBytes: number;
+  readonly #fullBytes: number;
   readonly #onEnd: () => void;
   #sent: number;
   #lastSentAt = Number.NEGATIVE_INFINITY;
@@ -258,6 +260,9 @@ class Subscription implements Reader {
     this.#sendMessage = send;
     this.#handle = handle;
     this.#windowBytes = windowBytes;
+    // In a small window output must not wait for more until it is gone from it.
+    this.#messageBytes = Math.min(MESSAGE_BYTES, windowBytes >> 1);
+    this.#fullBytes = Math.min(FULL_BYTES, windowBytes >> 2);
     this.#onEnd = onEnd;
     this.#sent = this.acknowledged = Math.min(from, live.output.end);
   }
@@ -286,11 +291,11 @@ class Subscription implements Reader {
 
   wake(): void {
     if (this.#timer) {
-      if (this.live.output.end - this.#sent >= FULL_BYTES) this.#send();
+      if (this.live.output.end - this.#sent > this.#fullBytes) this.#send();
       return;
     }
     const quietFor = performance.now() - this.#lastSentAt;
-    if (quietFor >= QUIET_MS || this.live.output.end - this.#sent >= FULL_BYTES) this.#send();
+    if (quietFor >= QUIET_MS || this.live.output.end - this.#sent > this.#fullBytes) this.#send();
     else this.#timer = setTimeout(() => this.#send(), QUIET_MS - quietFor);
   }
 
@@ -301,18 +306,19 @@ class Subscription implements Reader {
     const { output } = this.live;
     while (this.#sent - this.acknowledged < this.#windowBytes) {
       if (!this.#outgoing.hasRoom(this.#goOn)) return;
-      const first = output.read(this.#sent, MESSAGE_BYTES);
+      const first = output.read(this.#sent, this.#messageBytes);
       if (!first) break;
       if (first.seq > this.#sent) {
         this.#sendMessage({ type: 'gap', handle: this.#handle, from: this.#sent, to: first.seq });
         this.acknowledged = Math.max(this.acknowledged, first.seq);
       }
-      const buffer = takeBuffer(FRAME_HEADER_BYTES + Math.min(output.end - first.seq, MESSAGE_BYTES));
+      const most = FRAME_HEADER_BYTES + Math.min(output.end - first.seq, this.#messageBytes);
+      const buffer = takeBuffer(most);
       let length = FRAME_HEADER_BYTES;
-      for (let piece: typeof first | undefined = first; piece?.channel === first.channel && length < buffer.length; ) {
+      for (let piece: typeof first | undefined = first; piece?.channel === first.channel && length < most; ) {
         buffer.set(piece.data, length);
         length += piece.data.length;
-        piece = output.read(first.seq + length - FRAME_HEADER_BYTES, buffer.length - length);
+        piece = output.read(first.seq + length - FRAME_HEADER_BYTES, most - length);
       }
       writeFrameHeader(buffer, first.channel, this.#handle, first.seq);
       this.#outgoing.send(buffer.subarray(0, length), () => giveBack(buffer));

@@ -77,7 +77,7 @@ describe('the doctor', () => {
     const engine = checks.find(({ id }) => id === 'engine');
     assert.equal(engine?.state, 'fail');
     assert.match(engine?.found ?? '', /none\.sock.*nothing is there/);
-    assert.match(engine?.remedy ?? '', /Docker or Podman/);
+    assert.match(engine?.remedy ?? '', /Correct CODERUNNER_ENGINE/);
     assert.equal(checks.find(({ id }) => id === 'node')?.state, 'ok');
   });
 

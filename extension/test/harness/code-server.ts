@@ -173,7 +173,9 @@ async function install(): Promise<void> {
     allowScripts: { argon2: true, 'code-server': true },
   };
   await writeFile(join(CACHE, 'package.json'), JSON.stringify(manifest));
-  const npm = ['npm', 'install', '--prefix', CACHE, '--no-audit', '--no-fund', '--no-package-lock'];
+  // What an outer npm says of the Node that it runs on itself, code-server would take for the one that it is installed with.
+  const npm = ['env', '-u', 'npm_config_user_agent', 'npm', 'install', '--prefix', CACHE];
+  npm.push('--no-audit', '--no-fund', '--no-package-lock');
   const failure = await run(npm, never());
   if (failure || !existsSync(SERVER_MAIN)) throw new Error(`code-server could not be installed (${failure}).`);
   await writeFile(COMPLETE, '');
