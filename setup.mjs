@@ -64,8 +64,12 @@ async function main(args) {
       `This is Node ${process.versions.node}; CodeRunner is set up with Node ${OLDEST_NODE.join('.')} or newer. Install a current one from your system's packages or nodejs.org.`,
     );
   const unlock = await lock();
-  const failed = (await packages()) || (await execute(NODE_24, [join(ROOT, 'tools/setup.ts')], TALK_ON_STDERR));
-  unlock();
+  let failed;
+  try {
+    failed = (await packages()) || (await execute(NODE_24, [join(ROOT, 'tools/setup.ts')], TALK_ON_STDERR));
+  } finally {
+    unlock();
+  }
   if (failed || args.length === 0) return failed;
   return execute(NODE_24, [join(ROOT, 'daemon/bin/coderunner.mjs'), ...forProgram(args)], FOR_THE_PERSON);
 }
@@ -125,9 +129,10 @@ async function packages() {
 /** @param {string[]} args */
 function npm(...args) {
   // The npm that started us, where one did; on Windows `npm` by itself is no program but a script of its shell.
-  const self = process.env.npm_execpath;
+  const { npm_execpath: self, npm_node_execpath: node = process.execPath } = process.env;
+  // Not on our own Node: npm puts that of the packages first, and installing them anew takes it away under us.
   return self?.endsWith('.js')
-    ? execute(process.execPath, [self, ...args], TALK_ON_STDERR)
+    ? execute(node, [self, ...args], TALK_ON_STDERR)
     : execute('npm', args, { ...TALK_ON_STDERR, shell: process.platform === 'win32' });
 }
 
