@@ -54,7 +54,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
 }
 
 function chooseRuntime(request: RunRequest, runtimes: readonly Runtime[]): Runtime {
-  const known = () => runtimes.map((runtime) => runtime.id).join(', ');
+  const known = () => runtimes.map((runtime) => runtime.id).join(', ') || 'none';
   if (request.runtime !== undefined) {
     const asked = request.runtime.toLowerCase();
     const found = runtimes.find((runtime) => runtime.id === asked || runtime.aliases.includes(asked));

@@ -94,6 +94,9 @@ describe('a run that is refused', () => {
       const { message } = refused({ runtime: 'cobol' }, 'unknown_runtime', '"cobol"');
       assert.match(message, /javascript, python/);
     });
+    it('says that there are none where no runtime could be loaded', () => {
+      assert.throws(() => admit({ files: [MAIN] }, [], config), /There are: none\.$/m);
+    });
     it('names the file that no language is for', () => {
       refused({ files: [{ path: 'a.xyz', content: '' }] }, 'unknown_runtime', '"a.xyz"');
     });
