@@ -299,7 +299,8 @@ static bool go_on_with_stage(void)
     agent.stdin_passed += stage_pass_stdin(&agent.stage, &agent.stdin_ring);
     stage_pass_output(&agent.stage, &agent.outbox, &agent.credit);
     stage_enforce(&agent.stage, &agent.host);
-    stage_pass_output(&agent.stage, &agent.outbox, &agent.credit); /* what ended just now, to its end */
+    if (agent.stage.all_ended) /* until then there is nothing more to read than a moment ago */
+        stage_pass_output(&agent.stage, &agent.outbox, &agent.credit);
     acknowledge_stdin();
     return !stage_is_done(&agent.stage) || !outbox_has_slack(&agent.outbox) || finish_stage();
 }

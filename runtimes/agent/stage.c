@@ -151,6 +151,12 @@ bool stage_wants_stdin(const struct stage *stage, const struct stdin_ring *ring)
     return stage->streams.in >= 0 && (ring->count > 0 || ring->ends);
 }
 
+/* The limit that the program is ended for, or was. */
+static enum stage_limit limit_reached(const struct stage *stage)
+{
+    return stage->exceeded == LIMIT_NONE && stage->output_left ? LIMIT_OUTPUT : stage->exceeded;
+}
+
 static void end_for(struct stage *stage, const struct stage_host *host, enum stage_limit limit)
 {
     stage->exceeded = limit;
@@ -255,8 +261,8 @@ void stage_enforce(struct stage *stage, const struct stage_host *host)
         }
         return;
     }
-    if (stage->exceeded != LIMIT_NONE || stage->output_left) {
-        end_for(stage, host, stage->exceeded != LIMIT_NONE ? stage->exceeded : LIMIT_OUTPUT);
+    if (limit_reached(stage) != LIMIT_NONE) {
+        end_for(stage, host, limit_reached(stage));
     } else if (now_ns >= wall_deadline_ns(stage)) {
         end_for(stage, host, LIMIT_WALL);
     } else if (now_ns >= stage->next_cpu_check_ns) {
@@ -288,8 +294,8 @@ static const char *cause_of(const struct stage *stage, const struct stage_host *
     bool signalled = WIFSIGNALED(stage->status), succeeded = WIFEXITED(stage->status) && WEXITSTATUS(stage->status) == 0;
     if (!succeeded && cgroup_oom_kills(&host->cgroup) > stage->oom_kills_base)
         return "oom";
-    if (stage->exceeded != LIMIT_NONE || stage->output_left)
-        return limits[stage->exceeded != LIMIT_NONE ? stage->exceeded : LIMIT_OUTPUT];
+    if (limit_reached(stage) != LIMIT_NONE)
+        return limits[limit_reached(stage)];
     /* RLIMIT_CPU stands behind the agent's own count. */
     if (signalled && (WTERMSIG(stage->status) == SIGXCPU || WTERMSIG(stage->status) == SIGKILL) &&
         cpu_ns >= limit_ns(stage->request.limits.cpu_ms))
