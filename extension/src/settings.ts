@@ -169,6 +169,15 @@ export const SETTINGS = {
     description:
       'The longest that a program may run, seconds. 0: an hour where the daemon allows that, because somebody may be typing.',
   },
+  orphanSeconds: {
+    type: 'integer',
+    scope: 'resource',
+    default: 60,
+    minimum: 0,
+    maximum: 2_000_000,
+    description:
+      'How long a program goes on after its window was closed, seconds. A window that is loaded again meanwhile goes on showing it. 0: to its end.',
+  },
   memoryMiB: {
     type: 'integer',
     scope: 'resource',

@@ -88,6 +88,13 @@ export const RunRequest = Type.Object(
         description: 'Globs of produced files to keep',
       }),
     ),
+    orphanMs: Type.Optional(
+      Type.Integer({
+        minimum: 1,
+        maximum: 2 ** 31 - 1,
+        description: 'Cancel the run once nobody has followed it for so long, milliseconds. Left out: it goes on',
+      }),
+    ),
     cold: Type.Optional(Type.Boolean({ description: 'Start the interpreter fresh even where a warmed one waits' })),
   },
   closed,

@@ -41,6 +41,8 @@ export class OutputLog {
   #granted = 0;
   #grant: ((bytes: number) => void) | undefined;
   #free = false;
+  /** Told when the first reader comes, and when the last one has gone. */
+  onFollowed: (followed: boolean) => void = () => {};
 
   constructor(windowBytes: number) {
     this.#windowBytes = windowBytes;
@@ -97,11 +99,13 @@ export class OutputLog {
 
   addReader(reader: Reader): void {
     this.#readers.add(reader);
+    if (this.#readers.size === 1) this.onFollowed(true);
     this.#regrant();
   }
 
   removeReader(reader: Reader): void {
-    this.#readers.delete(reader);
+    const was = this.#readers.delete(reader);
+    if (was && this.#readers.size === 0) this.onFollowed(false);
     this.#regrant();
   }
 

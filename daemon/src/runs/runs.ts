@@ -8,7 +8,7 @@ import type { Broker, Job } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
 import type { EngineLink } from '../pool/engine-link.ts';
 import type { Lease, Pool } from '../pool/pool.ts';
-import { CodeRunnerError, type Run, type RunRequest, type RunState } from '../protocol/index.ts';
+import { CodeRunnerError, formatDuration, type Run, type RunRequest, type RunState } from '../protocol/index.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
@@ -61,7 +61,9 @@ export class Runs {
       if (run.state === 'queued') {
         const spec = this.#spec(run.id);
         this.#options.blobs.pin(owner, hashes(spec));
-        this.#live.set(run.id, liveRun(owner, run, output, spec));
+        const live = liveRun(owner, run, output, spec);
+        this.#live.set(run.id, live);
+        this.#endOrphan(live, spec);
         broker.enqueue({ id: run.id, owner, priority });
         continue;
       }
@@ -113,6 +115,7 @@ export class Runs {
     }
     const live = liveRun(owner, run, new OutputLog(config.outputWindow), spec);
     this.#live.set(run.id, live);
+    this.#endOrphan(live, spec);
     if (this.#specs.size < SPECS_IN_MEMORY && written.length <= SMALL_SPEC) this.#specs.set(run.id, spec);
     broker.enqueue({ id: run.id, owner, priority: spec.priority });
     return live;
@@ -164,6 +167,21 @@ export class Runs {
     clearTimeout(grace);
     clearInterval(this.#resettle);
     for (const live of this.#unsettled) this.#write(live);
+  }
+
+  /** Ends a run that nobody has followed for as long as it asked for. */
+  #endOrphan(live: LiveRun, { orphanMs }: RunSpec): void {
+    if (orphanMs === undefined) return;
+    const message = `Cancelled: nobody followed it for ${formatDuration(orphanMs)}.`;
+    const wait = () => setTimeout(() => this.#end(live, { state: 'cancelled', message }), orphanMs).unref();
+    let timer = wait();
+    live.output.onFollowed = (followed) => {
+      clearTimeout(timer);
+      if (!followed && !live.ended) timer = wait();
+    };
+    live.on('state', () => {
+      if (live.ended) clearTimeout(timer);
+    });
   }
 
   #end(live: LiveRun, outcome: Outcome): void {

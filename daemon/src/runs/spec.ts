@@ -25,6 +25,8 @@ export interface RunSpec {
   limits: Limits;
   priority: number;
   collect: string[];
+  /** How long it goes on while nobody follows it; undefined: to its end. */
+  orphanMs: number | undefined;
   cold: boolean;
 }
 
@@ -49,6 +51,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     limits: chooseLimits(request.limits ?? {}, runtime.limits, config),
     priority: request.priority ?? 0,
     collect: checkText('A glob of produced files', request.collect ?? []),
+    orphanMs: request.orphanMs,
     cold: request.cold ?? false,
   };
 }

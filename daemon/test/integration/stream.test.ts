@@ -1,7 +1,7 @@
 /** `GET /v1/stream`: runs, live, from a real daemon. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { CHANNEL, type ServerMessage, STDIN_WINDOW_BYTES } from '../../src/protocol/index.ts';
+import { CHANNEL, isEnd, type Run, type ServerMessage, STDIN_WINDOW_BYTES } from '../../src/protocol/index.ts';
 import { python, TestDaemon, WAITS } from '../support/live-daemon.ts';
 import type { Output, StreamEvent } from '../support/stream.ts';
 
@@ -28,6 +28,14 @@ describe('the stream', () => {
     daemon = await TestDaemon.start({ outputWindow: WINDOW, poolSize: 1 });
   });
   after(() => daemon[Symbol.asyncDispose]());
+
+  /** Asking how a run is does not follow it. */
+  async function ended(id: string): Promise<Run> {
+    for (;;) {
+      const run = await daemon.run(id);
+      if (isEnd(run.state)) return run;
+    }
+  }
 
   it('starts a run, tells its states, its output on two channels and its end, in that order', async () => {
     await using stream = await daemon.stream();
@@ -225,6 +233,32 @@ while True: signal.pause()
     const { run } = await daemon.follow(id);
     assert.equal(run.state, 'succeeded');
     assert.equal(run.outputBytes, 2 ** 22);
+  });
+
+  it('ends a run that nobody has followed for as long as it asked for, and no other', async () => {
+    await using one = await daemon.stream();
+    await using other = await daemon.stream();
+    const seconds = "import time\nprint('begun', flush=True)\ntime.sleep(0.5)\nprint('finished')";
+    const request = python(seconds, { orphanMs: 50 });
+    one.send({ type: 'run.start', handle: 1, request });
+    await one.printed(1, 'begun');
+    const { id } = await one.state(1, 'running');
+    other.send({ type: 'run.subscribe', handle: 1, id });
+    await other.printed(1, 'begun');
+    one.send({ type: 'run.unsubscribe', handle: 1 });
+    assert.equal((await other.exit(1)).state, 'succeeded', 'somebody still looked');
+
+    one.send({ type: 'run.start', handle: 2, request: python(WAITS, { orphanMs: 50 }) });
+    await one.printed(2, 'ready');
+    const deserted = (await one.state(2, 'running')).id;
+    one.send({ type: 'run.unsubscribe', handle: 2 });
+    const run = await ended(deserted);
+    assert.equal(run.state, 'cancelled');
+    assert.match(run.message ?? '', /nobody followed it for 50 ms/);
+
+    // Asked for over HTTP, it has no follower from the beginning on.
+    const { id: never } = await daemon.start(python(WAITS, { orphanMs: 1 }));
+    assert.equal((await ended(never)).state, 'cancelled');
   });
 
   it('carries many runs over one connection, each with its own', async () => {

@@ -182,6 +182,7 @@ export class Session {
     this.#enter('connecting');
     const entry = entryName(program, runtime);
     const [wallTimeSeconds, memoryMiB] = [setting('wallTimeSeconds', scope), setting('memoryMiB', scope)];
+    const orphanSeconds = setting('orphanSeconds', scope);
     const patient = wallTimeSeconds === 0 && program.stdin === undefined;
     const request: StartRequest = {
       files: collected.files.map((file) => (file.path === program.entry ? { ...file, path: entry } : file)),
@@ -194,6 +195,7 @@ export class Session {
         ...(wallTimeSeconds > 0 ? { wallMs: wallTimeSeconds * 1000 } : {}),
         ...(memoryMiB > 0 ? { memoryBytes: memoryMiB * 2 ** 20 } : {}),
       },
+      ...(orphanSeconds > 0 ? { orphanMs: orphanSeconds * 1000 } : {}),
       ...(program.stdin === undefined ? {} : { stdin: program.stdin }),
       ...(this.#wantsTerminal ? { tty: this.#size } : {}),
     };
