@@ -1,7 +1,7 @@
 /**
  * Brings a fresh clone up, whatever is missing, and then runs a file in a sandbox:
  *
- *   node setup.mjs                       sets up
+ *   node setup.mjs                       sets up, with the images of all languages
  *   node setup.mjs run FILE [ARGS…]      sets up, then `coderunner run FILE [ARGS…]`
  *
  * Runs on the machine's own Node, before any package is installed: nothing but Node 20's built-in modules may be used here. It
@@ -66,7 +66,7 @@ async function main(args) {
   const unlock = await lock();
   let failed;
   try {
-    failed = (await packages()) || (await execute(NODE_24, [join(ROOT, 'tools/setup.ts')], TALK_ON_STDERR));
+    failed = (await packages()) || (await execute(NODE_24, [join(ROOT, 'tools/setup.ts'), ...args], TALK_ON_STDERR));
   } finally {
     unlock();
   }

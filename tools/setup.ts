@@ -1,4 +1,7 @@
-/** The part of set-up that needs the packages: the bundles, the container engine, the images. `setup.mjs` starts it. */
+/**
+ * The part of set-up that needs the packages: the bundles, the container engine, the images. `setup.mjs` starts it, with its own
+ * arguments: those of a run let it build the image of that run's language only.
+ */
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -7,15 +10,15 @@ import { loadConfig } from '../daemon/src/config.ts';
 import { Engine } from '../daemon/src/engine/engine.ts';
 import { CodeRunnerError } from '../daemon/src/protocol/index.ts';
 import { Images } from '../daemon/src/runtimes/images.ts';
-import { loadRuntimes } from '../daemon/src/runtimes/runtime.ts';
+import { loadRuntimes, type Runtime, runtimeForEntry } from '../daemon/src/runtimes/runtime.ts';
 import { ensureEngine } from './engine.ts';
 import { aptInstall, change, onPath, Refusal, run, say } from './system.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 
-process.exitCode = await main();
+process.exitCode = await main(process.argv.slice(2));
 
-async function main(): Promise<number> {
+async function main(args: readonly string[]): Promise<number> {
   const stop = new AbortController();
   process.once('SIGINT', () => stop.abort());
   process.once('SIGTERM', () => stop.abort());
@@ -23,7 +26,7 @@ async function main(): Promise<number> {
     await bundles(stop.signal);
     const config = loadConfig();
     await ensureEngine(config.engine, stop.signal);
-    await images(config, stop.signal);
+    await images(config, args, stop.signal);
     return 0;
   } catch (error) {
     if (stop.signal.aborted) return 130;
@@ -73,14 +76,19 @@ function stateOf(paths: string[]): string {
 }
 
 /** Builds the images that are missing; which those are, their tags say. */
-async function images(config: ReturnType<typeof loadConfig>, signal: AbortSignal): Promise<void> {
+async function images(
+  config: ReturnType<typeof loadConfig>,
+  args: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
   const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
   for (const { id, problem } of broken) say(`The runtime ${id} is left out. ${problem}`);
   await using engine = await Engine.connect(config, signal);
   const images = new Images(config, () => engine);
   await images.prepare(runtimes);
   using progress = new BuildProgressLine();
-  const build = () => images.build(runtimes, { signal, onProgress: (step) => progress.show(step) });
+  const wanted = args[0] === 'run' ? languagesOf(args, runtimes) : runtimes;
+  const build = () => images.build(wanted, { signal, onProgress: (step) => progress.show(step) });
   try {
     await build();
   } catch (error) {
@@ -92,4 +100,9 @@ async function images(config: ReturnType<typeof loadConfig>, signal: AbortSignal
     await change(why, aptInstall('mmdebstrap', 'uidmap', 'debian-archive-keyring'), signal);
     await build();
   }
+}
+
+/** Those of the files that a command line names; what is not told by a file's ending, the command builds when it finds out. */
+function languagesOf(args: readonly string[], runtimes: readonly Runtime[]): Runtime[] {
+  return [...new Set(args.flatMap((arg) => runtimeForEntry(arg, runtimes) ?? []))];
 }
