@@ -184,7 +184,7 @@ fish:  coderunner completion fish > ~/.config/fish/completions/coderunner.fish`,
 
 async function doctor(options: { json: boolean }): Promise<number> {
   const [{ renderDoctor, runDoctor }, { loadConfig }] = await Promise.all([
-    import('./doctor.ts'),
+    import('./doctor/doctor.ts'),
     import('../config.ts'),
   ]);
   const checks = await runDoctor(loadConfig());
