@@ -1,25 +1,33 @@
 /**
  * Bundles the three programs: the daemon with its command line, the VS Code extension, and the console.
  *
- *   node esbuild.mjs            builds once
- *   node esbuild.mjs --watch    builds at every change, until it is stopped
+ *   node esbuild.mjs                   builds once
+ *   node esbuild.mjs --watch           builds at every change, until it is stopped
+ *   node esbuild.mjs --release FOLDER  builds below FOLDER what is given to people: without source maps
  */
-import { chmod, cp, readdir, readFile, rm } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
 import esbuild from 'esbuild';
 
 const ROOT = dirname(fileURLToPath(import.meta.url));
 const SWAGGER_UI = dirname(createRequire(join(ROOT, 'daemon/package.json')).resolve('@fastify/swagger-ui'));
+const { values: options } = parseArgs({ options: { watch: { type: 'boolean' }, release: { type: 'string' } } });
+/** Where everything is written, by the same paths as in the repository. */
+const OUT = resolve(options.release ?? ROOT);
+/** Daemons of earlier builds still read parts that they have not needed so far. */
+const STALE_AFTER_MS = 24 * 60 * 60_000;
 
 /** @type {import('esbuild').BuildOptions} */
 const common = {
   absWorkingDir: ROOT,
   bundle: true,
-  sourcemap: true,
+  sourcemap: options.release === undefined,
   sourcesContent: false,
   legalComments: 'linked',
+  write: false,
   logLevel: 'warning',
 };
 
@@ -27,12 +35,11 @@ const common = {
 const daemon = {
   ...common,
   entryPoints: [{ in: 'daemon/src/cli/main.ts', out: 'coderunner' }],
-  outdir: 'daemon/dist',
+  outdir: join(OUT, 'daemon/dist'),
   outExtension: { '.js': '.mjs' },
   // Each command in chunks of its own, so that `run` does not wait until the server is read.
   splitting: true,
   chunkNames: '[name]-[hash]',
-  metafile: true,
   platform: 'node',
   target: 'node24',
   format: 'esm',
@@ -54,8 +61,7 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
     replace('@fastify/fast-json-stringify-compiler/index.js', /^[\s\S]*$/, 'module.exports = () => undefined;'),
     // The page of the API reads its files from its own package; here they are beside the bundle.
     replace('@fastify/swagger-ui/lib/routes.js', "__dirname, '..', 'static'", "__dirname, 'static'"),
-    after(() => cp(join(SWAGGER_UI, 'static'), join(ROOT, 'daemon/dist/static'), { recursive: true })),
-    after(() => chmod(join(ROOT, 'daemon/dist/coderunner.mjs'), 0o755)),
+    after(() => cp(join(SWAGGER_UI, 'static'), join(OUT, 'daemon/dist/static'), { recursive: true })),
     after(removeStaleChunks),
   ],
 };
@@ -64,7 +70,7 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
 const ssh = {
   ...common,
   entryPoints: { ssh: 'node_modules/docker-modem/lib/ssh.js' },
-  outdir: 'daemon/dist',
+  outdir: join(OUT, 'daemon/dist'),
   outExtension: { '.js': '.cjs' },
   platform: 'node',
   target: 'node24',
@@ -79,7 +85,7 @@ const extension = {
   ...common,
   entryPoints: ['extension/src/extension.ts'],
   // VS Code requires it, while the package's own files are modules.
-  outfile: 'extension/dist/extension.cjs',
+  outfile: join(OUT, 'extension/dist/extension.cjs'),
   platform: 'node',
   target: 'node24',
   format: 'cjs',
@@ -106,14 +112,14 @@ const extension = {
 const languageClient = {
   ...extension,
   entryPoints: ['extension/src/language/client.ts'],
-  outfile: 'extension/dist/language.cjs',
+  outfile: join(OUT, 'extension/dist/language.cjs'),
 };
 
 /** @type {import('esbuild').BuildOptions} */
 const webview = {
   ...common,
   entryPoints: ['webview-ui/src/main.ts', 'webview-ui/src/style.css'],
-  outdir: 'webview-ui/dist',
+  outdir: join(OUT, 'webview-ui/dist'),
   platform: 'browser',
   target: 'es2023',
   format: 'esm',
@@ -142,14 +148,33 @@ function replace(file, from, to) {
 }
 
 /**
+ * Puts each file in its place at once, what others refer to first: whoever starts or runs an earlier build meanwhile never
+ * finds half a file, or a file that names one which is not there.
+ * @param {import('esbuild').BuildResult} result
+ */
+async function publish({ outputFiles = [] }) {
+  const isEntry = (/** @type {string} */ path) => /\/coderunner\.mjs$/.test(path);
+  for (const { path, contents } of outputFiles.toSorted((a, b) => Number(isEntry(a.path)) - Number(isEntry(b.path)))) {
+    await mkdir(dirname(path), { recursive: true });
+    const next = `${path}.${process.pid}.new`;
+    await writeFile(next, contents, { mode: isEntry(path) ? 0o755 : 0o644 });
+    await rename(next, path);
+  }
+}
+
+/**
  * Chunks carry their hash in their name, so earlier builds' stay behind.
  * @param {import('esbuild').BuildResult} result
  */
-async function removeStaleChunks({ metafile }) {
-  const dist = join(ROOT, 'daemon/dist');
-  const fresh = new Set(Object.keys(metafile?.outputs ?? {}).map((path) => join(ROOT, path)));
-  for (const name of await readdir(dist))
-    if (/\.mjs(\.|$)/.test(name) && !fresh.has(join(dist, name))) await rm(join(dist, name));
+async function removeStaleChunks({ outputFiles = [] }) {
+  const dist = join(OUT, 'daemon/dist');
+  const fresh = new Set(outputFiles.map(({ path }) => path));
+  for (const name of await readdir(dist)) {
+    const path = join(dist, name);
+    if (!/\.mjs(\.|$)/.test(name) || fresh.has(path)) continue;
+    const { mtimeMs } = await stat(path);
+    if (Date.now() - mtimeMs > STALE_AFTER_MS) await rm(path);
+  }
 }
 
 /**
@@ -175,12 +200,13 @@ const announce = {
   },
 };
 
-// The parts that a program is split into are named after what is in them: those of another build would stay.
-await rm(join(ROOT, 'daemon/dist'), { recursive: true, force: true });
-const programs = [daemon, ssh, extension, languageClient, webview];
-if (process.argv.includes('--watch')) {
+const programs = [daemon, ssh, extension, languageClient, webview].map((program) => ({
+  ...program,
+  plugins: [after(publish), ...(program.plugins ?? [])],
+}));
+if (options.watch) {
   for (const program of programs) {
-    const context = await esbuild.context({ ...program, plugins: [...(program.plugins ?? []), announce] });
+    const context = await esbuild.context({ ...program, plugins: [...program.plugins, announce] });
     await context.watch();
   }
 } else {

@@ -4,7 +4,7 @@
  * the occasion: a hundred packages that nothing else here needs.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -18,51 +18,38 @@ const CONTENTS: [from: string, to: string][] = [
   ['extension/media', 'media'],
   ['extension/walkthrough', 'walkthrough'],
   ['extension/l10n', 'l10n'],
-  ['extension/dist/extension.cjs', 'dist/extension.cjs'],
-  ['extension/dist/extension.cjs.LEGAL.txt', 'dist/extension.cjs.LEGAL.txt'],
-  ['extension/dist/language.cjs', 'dist/language.cjs'],
-  ['daemon/dist', 'daemon/dist'],
-  ['webview-ui/dist', 'webview-ui/dist'],
   ['runtimes', 'runtimes'],
   ['LICENSE', 'LICENSE.txt'],
   ['CHANGELOG.md', 'CHANGELOG.md'],
 ];
-/** What only development needs. Everything of a language is part of its image's name, so nothing of one is left out. */
-const LEFT_OUT = [/\.map$/, /^webview-ui\/dist\/screenshots/, /^runtimes\/agent\/(build|test|fuzz)(\/|$)/];
+/** Parts of a language that go into no image, and so are no part of its name either: `daemon/src/runtimes/images.ts` decides. */
+const LEFT_OUT =
+  /^runtimes\/[^/]+\/(examples|test|fuzz|README[^/]*)(\/|$)|^runtimes\/.*\/(build|node_modules|__pycache__)(\/|$)/;
 
 rmSync(STAGE, { recursive: true, force: true });
 mkdirSync(STAGE, { recursive: true });
-for (const [from, to] of CONTENTS) {
-  const source = join(ROOT, from);
-  if (!existsSync(source) && /LEGAL/.test(from)) continue;
-  cpSync(source, join(STAGE, to), {
+for (const [from, to] of CONTENTS)
+  cpSync(join(ROOT, from), join(STAGE, to), {
     recursive: true,
-    filter: (path) => !LEFT_OUT.some((pattern) => pattern.test(relative(ROOT, path).split(sep).join('/'))),
+    filter: (path) => !LEFT_OUT.test(relative(ROOT, path).split(sep).join('/')),
   });
-}
+// Built for the package alone: what is in `dist` besides, such as the parts of earlier builds, is nobody else's business.
+run(process.execPath, [join(ROOT, 'esbuild.mjs'), '--release', STAGE]);
+renameSync(join(STAGE, 'extension/dist'), join(STAGE, 'dist'));
+rmdirSync(join(STAGE, 'extension'));
 const manifest = JSON.parse(readFileSync(join(ROOT, 'extension/package.json'), 'utf8'));
 const { devDependencies: _, ...published } = manifest;
 writeFileSync(join(STAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
 
 const vsix = join(resolve(process.argv[2] ?? ROOT), `coderunner-${manifest.version}.vsix`);
-const { status, error } = spawnSync(
-  'npm',
-  // Left as it is: what is staged is all that is needed, and nothing else.
-  [
-    'exec',
-    '--yes',
-    `--package=${VSCE}`,
-    '--',
-    'vsce',
-    'package',
-    '--no-dependencies',
-    '--allow-missing-repository',
-    '--no-rewrite-relative-links',
-    '--out',
-    vsix,
-  ],
-  { cwd: STAGE, stdio: ['ignore', 2, 2] },
-);
-if (error) throw error;
-if (status !== 0) process.exitCode = 1;
-else console.log(`${relative(process.cwd(), vsix)} (${(statSync(vsix).size / 2 ** 20).toFixed(1)} MB)`);
+// Left as it is: what is staged is all that is needed, and nothing else.
+const asItIs = ['--no-dependencies', '--allow-missing-repository', '--no-rewrite-relative-links'];
+run('npm', ['exec', '--yes', `--package=${VSCE}`, '--', 'vsce', 'package', ...asItIs, '--out', vsix], STAGE);
+console.log(`${relative(process.cwd(), vsix)} (${(statSync(vsix).size / 2 ** 20).toFixed(1)} MB)`);
+
+/** Runs a program to its end; what it prints goes to stderr. @throws Error when it fails */
+function run(program: string, args: string[], cwd = ROOT): void {
+  const { status, signal, error } = spawnSync(program, args, { cwd, stdio: ['ignore', 2, 2] });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${program} ${args[0]} ended with ${signal ?? status}.`);
+}
