@@ -448,7 +448,8 @@ raise SystemExit(5)`);
   });
 
   it('a slow reader holds the program back instead of losing output', async () => {
-    await program("import sys\nfor i in range(300): sys.stdout.write(f'{i:07}\\n' * 8192)\nprint('end')");
+    // More than all that is between the two together takes: pipes, sockets, the daemon's log.
+    await program("import sys\nfor i in range(1200): sys.stdout.write(f'{i:07}\\n' * 8192)\nprint('end')");
     const running = cli.spawn('run', 'main.py');
     running.child.stdout.pause();
     const [first] = await Promise.race([once(running.child.stdout, 'readable'), running.ended.then(() => ['ended'])]);
@@ -458,6 +459,6 @@ raise SystemExit(5)`);
     running.child.stdout.resume();
     const { stdout, stderr } = await running.ended;
     assert.equal(stderr, '');
-    assert.equal(stdout.length, 300 * 8 * 8192 + 4);
+    assert.equal(stdout.length, 1200 * 8 * 8192 + 4);
   });
 });
