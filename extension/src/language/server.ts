@@ -3,12 +3,13 @@
  * document that can be run, or a run, first needs it.
  */
 import { RUN_ENDED, RUN_STARTED, type RunEnded, type RunStarted } from '@coderunner/daemon/lsp';
-import { type Disposable, type LogOutputChannel, l10n, Uri, workspace } from 'vscode';
+import { type Disposable, type LogOutputChannel, Uri, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setting } from '../configuration.ts';
 import type { LocalDaemon } from '../daemon/local.ts';
 import type { Languages } from '../run/languages.ts';
 import type { Tab, Tabs } from '../run/tabs.ts';
+import { verdictOf } from '../run/verdict.ts';
 import type { SettingName } from '../settings.ts';
 
 /** Errors stand at the end of what a program prints. */
@@ -104,14 +105,14 @@ export class LanguageServer implements Disposable {
     // The lines of a selection are not the document's.
     if (program.uri === '' || program.key !== program.uri || !this.#client?.isRunning()) return;
     const { uri, root, entry } = program;
-    const { ended, message, phase, exitCode, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
+    const { ended, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
     const told = ended
       ? this.#client.sendNotification(RUN_ENDED, {
           uri,
           root: root === undefined ? null : Uri.file(root).toString(),
           entry,
           output: session.transcript.tail(OUTPUT_BYTES),
-          verdict: message ?? (exitCode === null ? phase : l10n.t('Exit code {0}', exitCode)),
+          verdict: verdictOf(session.view),
           wallMs: elapsedMs,
           cpuMs,
           peakMemoryBytes,

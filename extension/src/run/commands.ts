@@ -19,7 +19,8 @@ import type { Output } from '../views/output.ts';
 import { askArguments } from './arguments.ts';
 import { TooMuch } from './collect.ts';
 import { type Program, programOf, projectOf, selectionOf } from './program.ts';
-import type { Tab, Tabs } from './tabs.ts';
+import type { Missed, Tab, Tabs } from './tabs.ts';
+import { verdictOf } from './verdict.ts';
 
 export class RunCommands implements Disposable {
   readonly #tabs: Tabs;
@@ -66,6 +67,7 @@ export class RunCommands implements Disposable {
         this.#tellRunning();
         return this.#reportFailure(tab);
       }),
+      tabs.onDidMiss((missed) => this.#reportMissed(missed)),
     ];
   }
 
@@ -238,6 +240,27 @@ export class RunCommands implements Disposable {
     const choice = await window.showErrorMessage(message, ...actions.map(({ label }) => label));
     const action = actions.find(({ label }) => label === choice);
     if (action) await commands.executeCommand(action.id, id);
+  }
+
+  /** What happened to a program while no window looked. */
+  async #reportMissed({ program, end, tab }: Missed): Promise<void> {
+    const { title } = program;
+    if (end === 'unknown') {
+      const again = l10n.t('Try Again');
+      const message = l10n.t('{0} may still run, but {1} does not answer.', title, this.#daemon.url ?? '');
+      if ((await window.showWarningMessage(message, again)) === again) await this.#tabs.restore();
+      return;
+    }
+    const [rerun, show] = [l10n.t('Run Again'), l10n.t('Show Output')];
+    const choice = await window.showWarningMessage(
+      end === 'gone'
+        ? l10n.t('{0} is lost: its daemon ended while no window showed it.', title)
+        : l10n.t('{0} ended while no window showed it: {1}', title, verdictOf({ ...end, phase: end.state })),
+      rerun,
+      ...(tab ? [show] : []),
+    );
+    if (choice === rerun) await this.#run(program);
+    else if (choice === show && tab) await this.#reveal(tab, false);
   }
 
   /** @param latest the one that ran last, where none is named */

@@ -2,7 +2,7 @@
  * The programs that were run, one tab each. A tab holds its program's latest run; running it again stops the one before. What is running is
  * remembered in the workspace, so that a window that was loaded again goes on showing it.
  */
-import { CodeRunnerError, type TtySize } from '@coderunner/daemon/protocol';
+import { CodeRunnerError, isEnd, type Run, type TtySize } from '@coderunner/daemon/protocol';
 import { type Disposable, EventEmitter, type Memento } from 'vscode';
 import type { Tab as TabView } from '../console/messages.ts';
 import type { Daemon } from '../daemon/daemon.ts';
@@ -33,6 +33,17 @@ interface Remembered {
   url?: string;
   /** It was in front. */
   latest?: true;
+  /** Its end has not been shown. */
+  running?: true;
+}
+
+/** A program that ran when the window was left, and whose end nobody saw. */
+export interface Missed {
+  program: Program;
+  /** As its daemon tells it; `gone` where no daemon knows it any more, `unknown` where the daemon does not answer. */
+  end: Run | 'gone' | 'unknown';
+  /** The tab that shows it, where there is something to show. */
+  tab: Tab | undefined;
 }
 
 export class Tabs implements Disposable {
@@ -43,6 +54,9 @@ export class Tabs implements Disposable {
   readonly #opened = new EventEmitter<Tab>();
   readonly #changed = new EventEmitter<Tab>();
   readonly #closed = new EventEmitter<Tab>();
+  readonly #missed = new EventEmitter<Missed>();
+  /** Of an earlier window, and not found out about yet. */
+  #unknown: Remembered[] = [];
   #ids = 0;
   #latest: Tab | undefined;
   /** Of the console; programs start with it. */
@@ -53,6 +67,8 @@ export class Tabs implements Disposable {
   /** Its run has news. */
   readonly onDidChange = this.#changed.event;
   readonly onDidClose = this.#closed.event;
+  /** Told once of each. */
+  readonly onDidMiss = this.#missed.event;
 
   constructor(daemon: Daemon, memory: Memento) {
     this.#daemon = daemon;
@@ -122,21 +138,32 @@ export class Tabs implements Disposable {
 
   /** Takes up what an earlier window of this workspace was showing, where the daemon still knows it. */
   async restore(): Promise<void> {
-    const remembered = this.#memory.get<Remembered[]>(STATE, []);
-    const here = remembered.filter(({ url }) => url === this.#daemon.url);
-    if (here.length === 0 || !(await this.#daemon.reachable())) return;
+    const here = this.#memory.get<Remembered[]>(STATE, []).filter(({ url }) => url === this.#daemon.url);
+    if (here.length === 0) return;
+    if (!(await this.#daemon.reachable())) {
+      // A daemon of this machine that is not there has ended, and what it ran with it; a team's may only be out of reach.
+      const end = this.#daemon.url === undefined ? 'gone' : 'unknown';
+      if (end === 'unknown') this.#unknown = here;
+      for (const { program, running } of here) if (running) this.#missed.fire({ program, end, tab: undefined });
+      this.#remember();
+      return;
+    }
+    this.#unknown = [];
     // What is opened last is in front.
     here.sort((a, b) => Number(a.latest ?? false) - Number(b.latest ?? false));
-    for (const { program, runId } of here) {
-      const isOpen = this.all.some((tab) => tab.program.key === program.key);
-      if (!isOpen && (await this.#isKnown(runId))) this.#open(program, undefined, runId);
+    for (const { program, runId, running } of here) {
+      if (this.all.some((tab) => tab.program.key === program.key)) continue;
+      const run = await this.#find(runId);
+      const tab = run && this.#open(program, undefined, runId);
+      if (running && (!run || isEnd(run.state))) this.#missed.fire({ program, end: run ?? 'gone', tab });
     }
+    this.#remember();
   }
 
   /** The window is closed or loaded again: programs go on, and are taken up by `restore`. */
   dispose(): void {
     for (const { session } of this.#tabs.values()) session.leave();
-    for (const emitter of [this.#opened, this.#changed, this.#closed]) emitter.dispose();
+    for (const emitter of [this.#opened, this.#changed, this.#closed, this.#missed]) emitter.dispose();
   }
 
   #open(program: Program, before?: Tab, resume?: string): Tab {
@@ -165,13 +192,12 @@ export class Tabs implements Disposable {
     return tab;
   }
 
-  /** The daemon forgets old runs. */
-  async #isKnown(runId: string): Promise<boolean> {
+  /** @returns undefined where the daemon does not know it: it forgets old runs */
+  async #find(runId: string): Promise<Run | undefined> {
     try {
-      await this.#daemon.client.api.run(runId);
-      return true;
+      return await this.#daemon.client.api.run(runId);
     } catch (error) {
-      if (error instanceof CodeRunnerError && error.code === 'not_found') return false;
+      if (error instanceof CodeRunnerError && error.code === 'not_found') return undefined;
       throw error;
     }
   }
@@ -189,12 +215,15 @@ export class Tabs implements Disposable {
 
   #remember(): void {
     const url = this.#daemon.url;
-    const remembered = this.all.flatMap<Remembered>((tab) => {
-      const { runId } = tab.session;
+    const open = this.all.flatMap<Remembered>((tab) => {
+      const { runId, ended } = tab.session;
       if (runId === undefined) return [];
-      const latest: { latest?: true } = tab === this.#latest ? { latest: true } : {};
-      return [{ program: tab.program, runId, ...(url === undefined ? {} : { url }), ...latest }];
+      const flags: Pick<Remembered, 'latest' | 'running'> = {};
+      if (tab === this.#latest) flags.latest = true;
+      if (!ended) flags.running = true;
+      return [{ program: tab.program, runId, ...(url === undefined ? {} : { url }), ...flags }];
     });
+    const remembered = [...this.#unknown, ...open];
     // Every change of a state comes by here.
     if (JSON.stringify(remembered) !== JSON.stringify(this.#memory.get(STATE, [])))
       void this.#memory.update(STATE, remembered);

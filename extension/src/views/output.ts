@@ -5,6 +5,7 @@ import { formatBytes, formatDuration } from '@coderunner/daemon/protocol';
 import { type Disposable, l10n, type OutputChannel, window } from 'vscode';
 import { setting } from '../configuration.ts';
 import type { Tab, Tabs } from '../run/tabs.ts';
+import { verdictOf } from '../run/verdict.ts';
 
 /** An output channel keeps all of its text in an editor: a flood belongs into the console. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -47,14 +48,13 @@ export class Output implements Disposable {
     });
     void session.over.then(() => {
       printing.dispose();
-      const { message, hint, exitCode, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
-      const verdict = message ?? (exitCode === null ? session.view.phase : l10n.t('Exit code {0}', exitCode));
+      const { hint, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
       const usage = [
         elapsedMs === null ? [] : formatDuration(elapsedMs),
         cpuMs === null ? [] : `CPU ${formatDuration(cpuMs)}`,
         peakMemoryBytes === null ? [] : formatBytes(peakMemoryBytes),
       ].flat();
-      channel.appendLine(`\n— ${[verdict, ...usage].join(', ')}`);
+      channel.appendLine(`\n— ${[verdictOf(session.view), ...usage].join(', ')}`);
       if (hint !== null) channel.appendLine(`  ${hint}`);
     });
   }
