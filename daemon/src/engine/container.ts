@@ -6,8 +6,15 @@ const FIRST_UID = 10_001;
 export const RUN_UIDS = 1_000;
 const RUN_GID = 10_001;
 const SHM_BYTES = 16 * 2 ** 20;
-/** Files below /tmp. */
+/** Files below /tmp, where nothing else is said. */
 const TMP_FILES = 10_000;
+
+/** A volume of the engine, as a folder of a container. */
+export interface VolumeMount {
+  volume: string;
+  target: string;
+  readOnly: boolean;
+}
 
 export interface ContainerSpec {
   image: string;
@@ -27,13 +34,26 @@ export interface ContainerSpec {
   /** Files and folders that the workspace may hold. */
   workspaceFiles: number;
   tmpBytes: number;
+  /** Files and folders that /tmp may hold. */
+  tmpFiles?: number;
+  /** One at /workspace takes the place of the workspace in memory. */
+  mounts?: readonly VolumeMount[];
+  /** The network it is on; none where none is named. */
+  network?: string;
   /** Another OCI runtime than the engine's usual one. */
   ociRuntime?: string;
+}
+
+const WORKSPACE = '/workspace';
+
+function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid: number): string {
+  return `rw,exec,nosuid,nodev,size=${workspaceBytes},nr_inodes=${workspaceFiles},uid=${uid},gid=${RUN_GID},mode=0700`;
 }
 
 /** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
 export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
   const uid = FIRST_UID + spec.user;
+  const { mounts = [], network } = spec;
   return {
     Image: spec.image,
     Cmd: ['--uid', `${uid}`, ...spec.command],
@@ -47,12 +67,14 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
     AttachStdin: true,
     AttachStdout: true,
     AttachStderr: true,
-    NetworkDisabled: true,
+    NetworkDisabled: network === undefined,
     HostConfig: {
       // Whatever ends the container, the engine removes it, also when no daemon is there to do so.
       AutoRemove: true,
       ReadonlyRootfs: true,
-      NetworkMode: 'none',
+      NetworkMode: network ?? 'none',
+      // The engine's own name server runs outside of the container's network, and would carry questions out of it.
+      ...(network === undefined ? {} : { Dns: ['127.0.0.1'] }),
       IpcMode: 'private',
       CapDrop: ['ALL'],
       CapAdd: ['SETUID', 'SETGID', 'KILL'],
@@ -68,9 +90,17 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
         { Name: 'nofile', Soft: 1024, Hard: 1024 },
       ],
       Tmpfs: {
-        '/workspace': `rw,exec,nosuid,nodev,size=${spec.workspaceBytes},nr_inodes=${spec.workspaceFiles},uid=${uid},gid=${RUN_GID},mode=0700`,
-        '/tmp': `rw,exec,nosuid,nodev,size=${spec.tmpBytes},nr_inodes=${TMP_FILES},mode=1777`,
+        ...(mounts.some(({ target }) => target === WORKSPACE) ? {} : { [WORKSPACE]: workspaceOptions(spec, uid) }),
+        '/tmp': `rw,exec,nosuid,nodev,size=${spec.tmpBytes},nr_inodes=${spec.tmpFiles ?? TMP_FILES},mode=1777`,
       },
+      Mounts: mounts.map(({ volume, target, readOnly }) => ({
+        Type: 'volume',
+        Source: volume,
+        Target: target,
+        ReadOnly: readOnly,
+        // One that is read holds what it holds; one that is written takes the folder's owner from the image.
+        VolumeOptions: { NoCopy: readOnly, Labels: {}, DriverConfig: { Name: '', Options: {} } },
+      })),
       ...(spec.ociRuntime === undefined ? {} : { Runtime: spec.ociRuntime }),
     },
   };

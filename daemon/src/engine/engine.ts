@@ -30,6 +30,12 @@ export interface ListedContainer {
   labels: Record<string, string>;
 }
 
+/** A volume of ours. */
+export interface ListedVolume {
+  name: string;
+  labels: Record<string, string>;
+}
+
 const PING_WITHIN_MS = 5_000;
 const EVENT_WITHIN_MS = 500;
 /** A busy engine takes seconds to create a container; one that takes longer than this hangs. */
@@ -128,6 +134,111 @@ export class Engine implements AsyncDisposable {
       });
     } catch (error) {
       if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, id);
+    }
+  }
+
+  /** The container's address on a network that it is on. @throws CodeRunnerError engine_unavailable, engine_error */
+  async addressOf(id: string, network: string): Promise<string> {
+    const container = this.docker.getContainer(id);
+    const { NetworkSettings } = await this.#asked(id, (abortSignal) => container.inspect({ abortSignal }));
+    const address = NetworkSettings.Networks[network]?.IPAddress;
+    if (!address) throw new CodeRunnerError('engine_error', `The container engine gave no address on ${network}.`);
+    return address;
+  }
+
+  /**
+   * A network that nothing leads out of: it has no gateway, and the host no address on it.
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  async createInternalNetwork(name: string, labels: Record<string, string>): Promise<void> {
+    await this.#asked(name, (abortSignal) =>
+      this.docker.createNetwork({
+        Name: name,
+        Driver: 'bridge',
+        Internal: true,
+        EnableIPv6: false,
+        Labels: labels,
+        Options: { 'com.docker.network.bridge.inhibit_ipv4': 'true' },
+        abortSignal,
+      }),
+    );
+  }
+
+  /** Puts a container on one more network. @throws CodeRunnerError engine_unavailable, engine_error */
+  async connectNetwork(name: string, container: string): Promise<void> {
+    const network = this.docker.getNetwork(name);
+    await this.#asked(name, (abortSignal) =>
+      network.connect({ Container: container, abortSignal } as Docker.NetworkConnectOptions),
+    );
+  }
+
+  /** Networks of one daemon's data folder, by name. */
+  async listNetworks({ instance }: { instance: string }): Promise<string[]> {
+    const filters = { label: [`${INSTANCE_LABEL}=${instance}`] };
+    const found = await this.#asked('networks', (abortSignal) => this.docker.listNetworks({ filters, abortSignal }));
+    return found.map(({ Name }) => Name);
+  }
+
+  /** Removes a network; one that is gone already is fine. @throws CodeRunnerError engine_unavailable, engine_error */
+  async removeNetwork(name: string): Promise<void> {
+    const network = this.docker.getNetwork(name);
+    try {
+      await this.#call((abortSignal) => network.remove({ abortSignal }));
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, name);
+    }
+  }
+
+  /** An empty volume. @throws CodeRunnerError engine_unavailable, engine_error */
+  async createVolume(name: string, labels: Record<string, string>): Promise<void> {
+    await this.#asked(name, (abortSignal) =>
+      this.docker.createVolume({ Name: name, Driver: 'local', Labels: labels, abortSignal }),
+    );
+  }
+
+  /** Volumes of one daemon's data folder. */
+  async listVolumes({ instance }: { instance: string }): Promise<ListedVolume[]> {
+    const filters = { label: [`${INSTANCE_LABEL}=${instance}`] };
+    const { Volumes } = await this.#asked('volumes', (abortSignal) =>
+      this.docker.listVolumes({ filters, abortSignal }),
+    );
+    return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels }));
+  }
+
+  /** The labels of a volume; undefined where there is none of that name. */
+  async volumeLabels(name: string): Promise<Record<string, string> | undefined> {
+    const volume = this.docker.getVolume(name);
+    try {
+      return (await this.#call((abortSignal) => volume.inspect({ abortSignal }))).Labels ?? {};
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+      throw explain(error, name);
+    }
+  }
+
+  /**
+   * Removes a volume; one that is gone already is fine.
+   * @returns false where a container uses it
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  async removeVolume(name: string): Promise<boolean> {
+    const volume = this.docker.getVolume(name);
+    try {
+      await this.#call((abortSignal) => volume.remove({ abortSignal }));
+      return true;
+    } catch (error) {
+      const { statusCode } = error as { statusCode?: number };
+      if (statusCode === 404) return true;
+      if (statusCode === 409) return false;
+      throw explain(error, name);
+    }
+  }
+
+  async #asked<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    try {
+      return await this.#call(ask);
+    } catch (error) {
+      throw explain(error, what);
     }
   }
 
