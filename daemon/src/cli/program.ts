@@ -61,7 +61,13 @@ Start with:
     .option('-r, --runtime <name>', 'language; left out, the ending of the file decides (`coderunner runtimes`)')
     .option('-t, --tty', 'give the program a terminal: single keys, cursor, colours', false)
     .option('--stdin <file>', 'input from a file; - is what is piped in, which is taken anyway')
-    .option('-e, --env <name=value>', 'environment variable for the program; may be given again', environment, {})
+    .option('-e, --env <name=value>', 'environment variable for the program; may be given again', pair, {})
+    .option(
+      '--option <name=value>',
+      'what the language lets you choose, such as std=c++17; may be given again',
+      pair,
+      {},
+    )
     .option('--timeout <time>', 'most wall time, such as 500ms, 30s, 5min', duration)
     .option('--cpu <time>', 'most CPU time', duration)
     .option('--memory <size>', 'most memory, such as 64MiB, 1GiB', bytes)
@@ -196,7 +202,7 @@ function append(value: string, before: string[]): string[] {
   return [...before, value];
 }
 
-function environment(text: string, before: Record<string, string>): Record<string, string> {
+function pair(text: string, before: Record<string, string>): Record<string, string> {
   const equals = text.indexOf('=');
   if (equals < 1) throw new InvalidArgumentError('It takes NAME=VALUE.');
   return { ...before, [text.slice(0, equals)]: text.slice(equals + 1) };

@@ -17,6 +17,7 @@ export interface RunOptions {
   tty: boolean;
   stdin?: string;
   env: Record<string, string>;
+  option: Record<string, string>;
   /** Milliseconds. */
   timeout?: number;
   cpu?: number;
@@ -61,6 +62,7 @@ async function submit(file: string, args: string[], options: RunOptions, interru
     ...project,
     args,
     env: options.env,
+    options: options.option,
     collect: options.collect,
     cold: options.cold,
     limits: limitsOf(options),

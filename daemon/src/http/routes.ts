@@ -232,7 +232,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
       runtimes: [
         ...(await Promise.all(
           runtimes.map(async (runtime) => {
-            const { id, name, version, aliases, languageIds, extensions, entry, limits } = runtime;
+            const { id, name, version, aliases, languageIds, extensions, entry, options, limits } = runtime;
             const state = await images.state(runtime).catch(() => 'not_built' as const);
             const problem =
               state === 'ready' ? null : 'Its image has not been built, or the container engine does not answer.';
@@ -244,6 +244,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
               languageIds,
               extensions,
               entry,
+              options,
               limits,
               warm: runtime.warm !== undefined,
               state,
@@ -259,6 +260,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
           languageIds: [],
           extensions: [],
           entry: '',
+          options: {},
           limits: { wallMs: 0, cpuMs: 0, memoryBytes: 0, outputBytes: 0, fileBytes: 0, pids: 0 },
           warm: false,
           state: 'broken' as const,

@@ -48,6 +48,8 @@ export const Limits = Type.Object({
   pids: Type.Integer(),
 });
 export type Limits = Static<typeof Limits>;
+/** What one stage may use; memory and processes are the container's. */
+export type StageLimits = Pick<Limits, 'wallMs' | 'cpuMs' | 'outputBytes' | 'fileBytes'>;
 /** The limits that a run may set for itself. */
 export type LimitName = Exclude<keyof Limits, 'pids'>;
 
@@ -78,6 +80,11 @@ export const RunRequest = Type.Object(
       }),
     ),
     tty: Type.Optional(Type.Union([TtySize, Type.Null()], { description: 'Run in a terminal of this size' })),
+    options: Type.Optional(
+      Type.Record(Type.String(), Type.String(), {
+        description: 'What the runtime lets a run choose, such as the language standard; `GET /v1/runtimes` lists it',
+      }),
+    ),
     limits: Type.Optional(LimitsRequest),
     priority: Type.Optional(
       Type.Integer({ minimum: -10, maximum: 10, description: 'Higher runs first among the owner’s own' }),
@@ -133,6 +140,7 @@ export const Run = Type.Object({
   createdAt: Type.String({ description: 'ISO 8601' }),
   startedAt: Type.Union([Type.String(), Type.Null()]),
   endedAt: Type.Union([Type.String(), Type.Null()]),
+  options: Type.Record(Type.String(), Type.String(), { description: 'Every option of the runtime, as it was chosen' }),
   limits: Limits,
   tty: Type.Boolean(),
   exitCode: Type.Union([Type.Integer(), Type.Null()]),
@@ -174,6 +182,14 @@ export const OutputPage = Type.Object({
 });
 export type OutputPage = Static<typeof OutputPage>;
 
+/** Something that a run may choose. */
+export const RuntimeOption = Type.Object({
+  description: Type.String(),
+  values: Type.Array(Type.String()),
+  default: Type.String(),
+});
+export type RuntimeOption = Static<typeof RuntimeOption>;
+
 export const RuntimeInfo = Type.Object({
   id: Type.String(),
   name: Type.String(),
@@ -182,6 +198,7 @@ export const RuntimeInfo = Type.Object({
   languageIds: Type.Array(Type.String()),
   extensions: Type.Array(Type.String()),
   entry: Type.String(),
+  options: Type.Record(Type.String(), RuntimeOption, { description: 'What a run may choose, by name' }),
   limits: Limits,
   warm: Type.Boolean({ description: 'Has an interpreter that waits' }),
   state: Type.Enum(['ready', 'not_built', 'broken']),

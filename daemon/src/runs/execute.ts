@@ -14,8 +14,9 @@ import {
   type Run,
   STDIN_WINDOW_BYTES,
   type Stage,
+  type StageLimits,
 } from '../protocol/index.ts';
-import { expandArgv, type Runtime } from '../runtimes/runtime.ts';
+import { type Compilation, expandArgv, type Runtime } from '../runtimes/runtime.ts';
 import type { Blobs } from '../store/blobs.ts';
 import type { LiveRun } from './live-run.ts';
 import { pathProblem, type RunSpec } from './spec.ts';
@@ -72,24 +73,45 @@ export async function execute(context: ExecuteContext): Promise<Outcome> {
   }
 }
 
+interface PlannedStage {
+  stage: string;
+  argv: readonly string[];
+  limits: StageLimits;
+}
+
+/** A runtime's own limits, and never more than the daemon allows a run. */
+function compileStage({ config }: ExecuteContext, { argv, limits }: Compilation): PlannedStage {
+  return {
+    stage: 'compile',
+    argv,
+    limits: {
+      wallMs: Math.min(limits.wallMs, config.maxWall),
+      cpuMs: Math.min(limits.cpuMs, config.maxCpu),
+      outputBytes: Math.min(limits.outputBytes, config.maxOutput),
+      fileBytes: Math.min(limits.fileBytes, config.workspaceBytes),
+    },
+  };
+}
+
 async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outcome> {
   const { live, spec, runtime, lease } = context;
   const { agent } = lease.sandbox;
   await agent.sendFiles(archive(context));
   let warmInterpreter = false;
-  const plan = [
-    ...(runtime.compile ? [{ stage: 'compile', argv: runtime.compile.argv }] : []),
-    { stage: 'run', argv: runtime.run.argv },
+  const plan: PlannedStage[] = [
+    ...(runtime.compile ? [compileStage(context, runtime.compile)] : []),
+    { stage: 'run', argv: runtime.run.argv, limits: spec.limits },
   ];
-  for (const { stage, argv } of plan) {
-    const start = stageStart(context, stage, argv);
+  for (const planned of plan) {
+    const { stage, limits } = planned;
+    const start = stageStart(context, planned);
     if (!stageFits(start)) {
       throw new CodeRunnerError('too_large', 'The arguments and the environment together have more than 64 KiB.', {
         hint: 'Give large input through a file or stdin.',
       });
     }
     live.move(stage === 'run' ? 'running' : 'compiling');
-    const ending = timed(agent.runStage(start), context);
+    const ending = timed(agent.runStage(start), limits, context);
     if (stage === 'run') connectInput(context);
     else agent.stdin(new Uint8Array(0), true);
     live.announce();
@@ -97,7 +119,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
     live.attach(undefined);
     stages.push(describeStage(exit));
     warmInterpreter ||= exit.warm;
-    const verdict = judge(exit, context);
+    const verdict = judge(exit, limits, context);
     if (verdict || stage === 'run') {
       const files = stage === 'run' && spec.collect.length > 0 ? await collect(context) : [];
       return {
@@ -111,13 +133,13 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
   throw new Error('A plan always ends with the run stage.');
 }
 
-function judge(exit: AgentExit, { runtime, spec, live }: ExecuteContext): Verdict | undefined {
+function judge(exit: AgentExit, limits: StageLimits, { runtime, spec, live }: ExecuteContext): Verdict | undefined {
   const pattern = runtime.outOfMemory;
   if (pattern && exit.signal !== null && describeStage(exit).signal === pattern.signal) {
     const channel = spec.tty ? CHANNEL.stdout : CHANNEL.stderr;
     if (live.output.tail(channel, TAIL_BYTES).includes(pattern.stderr)) return outOfMemory(spec.limits);
   }
-  return judgeStage(exit, spec.limits);
+  return judgeStage(exit, { ...limits, memoryBytes: spec.limits.memoryBytes });
 }
 
 function summarise(stages: Stage[]): Partial<Run> {
@@ -138,9 +160,13 @@ function sum(values: number[]): number {
 }
 
 /** Waits for the stage's end, but not for ever: near its limit readers no longer hold the program up, beyond it the container ends. */
-async function timed(ending: Promise<AgentExit>, { live, spec, lease }: ExecuteContext): Promise<AgentExit> {
-  const last = setTimeout(() => lease.sandbox.agent.close(OVERTIME), spec.limits.wallMs + OVERTIME_MS);
-  const release = setTimeout(() => live.output.release(), spec.limits.wallMs);
+async function timed(
+  ending: Promise<AgentExit>,
+  { wallMs }: StageLimits,
+  { live, lease }: ExecuteContext,
+): Promise<AgentExit> {
+  const last = setTimeout(() => lease.sandbox.agent.close(OVERTIME), wallMs + OVERTIME_MS);
+  const release = setTimeout(() => live.output.release(), wallMs);
   try {
     return await ending;
   } finally {
@@ -175,7 +201,7 @@ async function explain(error: Error, { live, spec, lease }: ExecuteContext): Pro
   return { state: 'failed', message: known.message, error: known.toJSON() };
 }
 
-function stageStart({ spec, runtime, lease }: ExecuteContext, stage: string, argv: readonly string[]): StageStart {
+function stageStart({ spec, runtime, lease }: ExecuteContext, { stage, argv, limits }: PlannedStage): StageStart {
   const env: Record<string, string> = {
     ...DEFAULT_ENV,
     ...runtime.env,
@@ -186,16 +212,16 @@ function stageStart({ spec, runtime, lease }: ExecuteContext, stage: string, arg
     spec.cold || Object.keys(spec.env).some((name) => runtime.warm?.coldEnv.some((pattern) => matches(pattern, name)));
   return {
     stage,
-    argv: expandArgv(argv, { entry: spec.entry, args: spec.args }),
+    argv: expandArgv(argv, spec),
     env,
     cwd: '/workspace',
     tty: stage === 'run' ? spec.tty : null,
     warm: stage === 'run' && lease.sandbox.warm && !mustBeCold ? { entry: spec.entry, args: spec.args } : null,
     limits: {
-      wallMs: spec.limits.wallMs,
-      cpuMs: spec.limits.cpuMs,
-      outputBytes: spec.limits.outputBytes,
-      fileBytes: spec.limits.fileBytes,
+      wallMs: limits.wallMs,
+      cpuMs: limits.cpuMs,
+      outputBytes: limits.outputBytes,
+      fileBytes: limits.fileBytes,
       openFiles: OPEN_FILES,
     },
   };

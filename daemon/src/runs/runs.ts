@@ -343,6 +343,7 @@ function newRun(spec: RunSpec): Run {
     createdAt: new Date().toISOString(),
     startedAt: null,
     endedAt: null,
+    options: spec.options,
     limits: spec.limits,
     tty: spec.tty !== null,
     exitCode: null,

@@ -22,6 +22,8 @@ export interface RunSpec {
   /** All of the input; null: none; undefined: clients send it while the program runs. */
   stdin: string | null | undefined;
   tty: TtySize | null;
+  /** Every option of the runtime has its value. */
+  options: Record<string, string>;
   limits: Limits;
   priority: number;
   collect: string[];
@@ -36,7 +38,7 @@ const LEAST_MEMORY_BYTES = 16 * 2 ** 20;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL_CHARACTERS = /[\x00-\x1f\x7f]/;
 
-/** @throws CodeRunnerError unknown_runtime, entry_missing, bad_path, duplicate_path, too_many_files, too_large, bad_limit */
+/** @throws CodeRunnerError unknown_runtime, entry_missing, bad_path, duplicate_path, too_many_files, too_large, bad_limit, bad_request */
 export function admit(request: RunRequest, runtimes: readonly Runtime[], config: Config): RunSpec {
   checkFiles(request.files, config);
   const runtime = chooseRuntime(request, runtimes);
@@ -48,6 +50,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     env: checkEnv(request.env ?? {}),
     stdin: checkInput(request.stdin),
     tty: request.tty ?? null,
+    options: chooseOptions(request.options ?? {}, runtime),
     limits: chooseLimits(request.limits ?? {}, runtime.limits, config),
     priority: request.priority ?? 0,
     collect: checkText('A glob of produced files', request.collect ?? []),
@@ -204,6 +207,29 @@ function checkInput(stdin: RunSpec['stdin']): RunSpec['stdin'] {
       hint: 'Leave `stdin` out and send the bytes once the run is started.',
     });
   return stdin;
+}
+
+function chooseOptions(asked: Record<string, string>, { name: language, options }: Runtime): Record<string, string> {
+  for (const [name, value] of Object.entries(asked)) {
+    const option = Object.hasOwn(options, name) ? options[name] : undefined;
+    const refuse = (message: string) => {
+      throw new CodeRunnerError('bad_request', message, {
+        hint: 'List what there is with `coderunner runtimes --json`.',
+      });
+    };
+    if (!option) {
+      const known = Object.keys(options).join(', ');
+      refuse(
+        known === ''
+          ? `${language} has no option "${show(name)}": there is nothing to choose.`
+          : `${language} has no option "${show(name)}". There are: ${known}.`,
+      );
+    } else if (!option.values.includes(value)) {
+      refuse(`The option ${name} is "${show(value)}", but takes one of ${option.values.join(', ')}.`);
+    }
+  }
+  const usual = Object.entries(options).map(([name, option]) => [name, option.default]);
+  return { ...Object.fromEntries(usual), ...asked };
 }
 
 function chooseLimits(asked: NonNullable<RunRequest['limits']>, usual: Limits, config: Config): Limits {

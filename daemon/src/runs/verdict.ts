@@ -1,7 +1,14 @@
 /** How a run ended, from what the agent says of its last stage: the state, and the sentence that a person reads. */
 import { constants } from 'node:os';
 import type { AgentExit } from '../agent/agent.ts';
-import { type EndState, formatBytes, formatDuration, type Limits, type Stage } from '../protocol/index.ts';
+import {
+  type EndState,
+  formatBytes,
+  formatDuration,
+  type Limits,
+  type Stage,
+  type StageLimits,
+} from '../protocol/index.ts';
 
 export interface Verdict {
   state: EndState;
@@ -36,8 +43,8 @@ export function describeStage(exit: AgentExit): Stage {
   };
 }
 
-/** The verdict when a stage ended; undefined when it succeeded and the next one may follow. */
-export function judgeStage(exit: AgentExit, limits: Limits): Verdict | undefined {
+/** The verdict when a stage ended; undefined when it succeeded and the next one may follow. @param limits those it had */
+export function judgeStage(exit: AgentExit, limits: StageLimits & Pick<Limits, 'memoryBytes'>): Verdict | undefined {
   const during = exit.stage === 'run' ? '' : ` while it was ${exit.stage === 'compile' ? 'compiled' : 'prepared'}`;
   switch (exit.cause) {
     case 'wall':
@@ -60,7 +67,7 @@ export function judgeStage(exit: AgentExit, limits: Limits): Verdict | undefined
   }
 }
 
-export function outOfMemory(limits: Limits, during = ''): Verdict {
+export function outOfMemory(limits: Pick<Limits, 'memoryBytes'>, during = ''): Verdict {
   return {
     state: 'out_of_memory',
     message: `Stopped: used more than ${formatBytes(limits.memoryBytes)} of memory${during}.`,

@@ -1,95 +1,43 @@
 /** Languages: one folder each, with a `runtime.json` that says all there is to know. Adding one needs no change here. */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import type { Static } from 'typebox';
-import * as Type from 'typebox';
-import { Compile } from 'typebox/compile';
 import { BUNDLED_RUNTIMES } from '../config.ts';
-import { type Limits, parseBytes, parseDuration } from '../protocol/index.ts';
+import {
+  formatBytes,
+  formatDuration,
+  type Limits,
+  parseBytes,
+  parseDuration,
+  type RuntimeOption,
+  type StageLimits,
+} from '../protocol/index.ts';
+import { type RuntimeFile, readRuntimeFile } from './runtime-file.ts';
 
-const closed = { additionalProperties: false } as const;
-const Argv = Type.Array(Type.String({ minLength: 1 }), { minItems: 1 });
-/** A variable that the waiting interpreter cannot take any more: a name, or its beginning and a star. */
-const ColdEnv = Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*\\*?$' });
-const Name = Type.String({ pattern: '^[a-z0-9][a-z0-9+#._-]{0,39}$' });
+/** The stage before the run, where a language has one. */
+export interface Compilation {
+  readonly argv: readonly string[];
+  /** The waiting interpreter does it, and then takes the run. */
+  readonly warm: boolean;
+  /** Globs of what it makes and the run needs; undefined where nothing of it can be kept for the next time. */
+  readonly outputs: readonly string[] | undefined;
+  readonly limits: StageLimits;
+  /** What it needs, where that may be more than the run; undefined: the run's. */
+  readonly memoryBytes: number | undefined;
+}
 
-/** What editors show of programs in a language: where they begin, and what they import. */
-const Editor = Type.Object(
-  {
-    entryPoint: Type.Optional(Type.String({ minLength: 1 })),
-    needsEntryPoint: Type.Optional(Type.Boolean()),
-    imports: Type.Optional(
-      Type.Object(
-        {
-          pattern: Type.String({ pattern: '\\(\\?<modules>' }),
-          package: Type.String({ minLength: 1 }),
-          builtin: Type.Array(Type.String()),
-          network: Type.Array(Type.String()),
-          packages: Type.Optional(Type.Record(Type.String(), Type.String())),
-        },
-        closed,
-      ),
-    ),
-  },
-  closed,
-);
-
-const RuntimeFile = Type.Object(
-  {
-    id: Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' }),
-    name: Type.String({ minLength: 1, maxLength: 60 }),
-    version: Type.String({ minLength: 1, maxLength: 40 }),
-    aliases: Type.Optional(Type.Array(Name)),
-    languageIds: Type.Optional(Type.Array(Type.String())),
-    extensions: Type.Array(Type.String({ pattern: '^\\.[A-Za-z0-9_.+-]+$' }), { minItems: 1 }),
-    entry: Type.String({ minLength: 1 }),
-    env: Type.Optional(Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String(), closed)),
-    compile: Type.Optional(
-      Type.Union([Type.Object({ argv: Argv, cacheKey: Type.Optional(Type.String()) }, closed), Type.Null()]),
-    ),
-    run: Type.Object({ argv: Argv }, closed),
-    warm: Type.Optional(
-      Type.Union([Type.Object({ argv: Argv, coldEnv: Type.Optional(Type.Array(ColdEnv)) }, closed), Type.Null()]),
-    ),
-    install: Type.Optional(
-      Type.Union([Type.Object({ detect: Type.Array(Type.String()), argv: Argv }, closed), Type.Null()]),
-    ),
-    outOfMemory: Type.Optional(
-      Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z]+$' }), stderr: Type.String({ minLength: 1 }) }, closed),
-    ),
-    diagnostics: Type.Optional(
-      Type.Array(
-        Type.Object(
-          {
-            pattern: Type.String({ minLength: 1 }),
-            file: Type.Integer({ minimum: 1 }),
-            line: Type.Integer({ minimum: 1 }),
-            column: Type.Optional(Type.Integer({ minimum: 1 })),
-            message: Type.Optional(Type.Integer({ minimum: 1 })),
-          },
-          closed,
-        ),
-      ),
-    ),
-    editor: Type.Optional(Editor),
-    limits: Type.Optional(
-      Type.Object(
-        {
-          memory: Type.Optional(Type.String()),
-          pids: Type.Optional(Type.Integer({ minimum: 8, maximum: 4096 })),
-          wall: Type.Optional(Type.String()),
-          cpu: Type.Optional(Type.String()),
-          output: Type.Optional(Type.String()),
-          file: Type.Optional(Type.String()),
-        },
-        closed,
-      ),
-    ),
-  },
-  closed,
-);
-type RuntimeFile = Static<typeof RuntimeFile>;
-const validator = Compile(RuntimeFile);
+/** The stage that brings packages, in a container of its own. */
+interface Installation {
+  /** Files that ask for it. */
+  readonly detect: readonly string[];
+  readonly argv: readonly string[];
+  /** Where what it installed is mounted. */
+  readonly target: string;
+  /** Environment of the stages that follow. */
+  readonly env: Readonly<Record<string, string>>;
+  readonly registries: readonly string[];
+  readonly limits: StageLimits;
+  readonly memoryBytes: number | undefined;
+}
 
 /** A language, ready to be used: what the file leaves out is filled in, sizes and times are numbers. */
 export interface Runtime {
@@ -102,16 +50,23 @@ export interface Runtime {
   /** Used when the caller names none. */
   readonly entry: string;
   readonly env: Readonly<Record<string, string>>;
-  readonly compile: { argv: readonly string[] } | undefined;
+  /** What a run may choose, by name. */
+  readonly options: Readonly<Record<string, RuntimeOption>>;
+  readonly compile: Compilation | undefined;
   readonly run: { argv: readonly string[] };
   readonly warm: { argv: readonly string[]; coldEnv: readonly string[] } | undefined;
   /** How its own out-of-memory end looks: it dies of this signal after printing this. */
   readonly outOfMemory: { signal: string; stderr: string } | undefined;
+  readonly install: Installation | undefined;
   /** Files that name the packages to install; none where nothing is installed. */
   readonly manifests: readonly string[];
   /** Where its error messages name a place: patterns, and the numbers of their groups. */
   readonly diagnostics: NonNullable<RuntimeFile['diagnostics']>;
-  readonly editor: Static<typeof Editor>;
+  readonly editor: NonNullable<RuntimeFile['editor']>;
+  /** What runs beside every program of it, by id. */
+  readonly services: readonly string[];
+  /** A file below the workspace that its runner writes tables into. */
+  readonly results: string | undefined;
   readonly limits: Limits;
   /** Its folder. */
   readonly folder: string;
@@ -125,6 +80,26 @@ export interface RuntimeProblem {
 
 /** Less does not hold the agent and an interpreter; engines refuse less than 6 MiB. */
 const LEAST_MEMORY_BYTES = 16 * 2 ** 20;
+
+/** More is a mistake in writing, such as a unit too many. */
+const MOST_TIME_MS = 30 * 24 * 3_600_000;
+const MOST_BYTES = 2 ** 40;
+
+type StageFile = Pick<NonNullable<RuntimeFile['compile']>, 'limits' | 'memory'>;
+
+const USUAL_COMPILE_LIMITS: StageLimits = {
+  wallMs: 60_000,
+  cpuMs: 60_000,
+  outputBytes: 2 ** 20,
+  fileBytes: 256 * 2 ** 20,
+};
+
+const USUAL_INSTALL_LIMITS: StageLimits = {
+  wallMs: 10 * 60_000,
+  cpuMs: 10 * 60_000,
+  outputBytes: 16 * 2 ** 20,
+  fileBytes: 512 * 2 ** 20,
+};
 
 const USUAL_LIMITS: Limits = {
   wallMs: 5 * 60_000,
@@ -190,120 +165,107 @@ function claim(runtime: Runtime, taken: Map<string, string>): string | undefined
 
 /** A runtime, or the sentence that says what is wrong with its file. */
 export function parseRuntime(source: string, folder: string): Runtime | string {
-  let value: unknown;
+  const file = readRuntimeFile(source);
+  if (typeof file === 'string') return file;
   try {
-    value = JSON.parse(source);
+    return fillIn(file, folder);
   } catch (error) {
-    return `it is not JSON: ${(error as Error).message}.`;
+    if (error instanceof BadQuantity) return error.message;
+    throw error;
   }
-  if (!validator.Check(value)) return `${describe(validator.Errors(value))}.`;
-  const problem = checkPatterns(value);
-  if (problem) return problem;
-  const limits = readLimits(value.limits ?? {});
-  if (typeof limits === 'string') return limits;
+}
+
+/** @throws BadQuantity */
+function fillIn(file: RuntimeFile, folder: string): Runtime {
   return {
-    id: value.id,
-    name: value.name,
-    version: value.version,
-    aliases: value.aliases ?? [],
-    languageIds: value.languageIds ?? [],
-    extensions: value.extensions,
-    entry: value.entry,
-    env: value.env ?? {},
-    compile: value.compile ?? undefined,
-    run: value.run,
-    warm: value.warm ? { argv: value.warm.argv, coldEnv: value.warm.coldEnv ?? [] } : undefined,
-    outOfMemory: value.outOfMemory,
-    manifests: value.install?.detect ?? [],
-    diagnostics: value.diagnostics ?? [],
-    editor: value.editor ?? {},
-    limits,
+    id: file.id,
+    name: file.name,
+    version: file.version,
+    aliases: file.aliases ?? [],
+    languageIds: file.languageIds ?? [],
+    extensions: file.extensions,
+    entry: file.entry,
+    env: file.env ?? {},
+    options: file.options ?? {},
+    compile: file.compile
+      ? {
+          argv: file.compile.argv,
+          warm: file.compile.warm ?? false,
+          outputs: file.compile.outputs,
+          ...stageSizes('compile', file.compile, USUAL_COMPILE_LIMITS),
+        }
+      : undefined,
+    run: file.run,
+    warm: file.warm ? { argv: file.warm.argv, coldEnv: file.warm.coldEnv ?? [] } : undefined,
+    outOfMemory: file.outOfMemory,
+    install: file.install
+      ? {
+          detect: file.install.detect,
+          argv: file.install.argv,
+          target: file.install.target,
+          env: file.install.env ?? {},
+          registries: file.install.registries ?? [],
+          ...stageSizes('install', file.install, USUAL_INSTALL_LIMITS),
+        }
+      : undefined,
+    manifests: file.install?.detect ?? [],
+    diagnostics: file.diagnostics ?? [],
+    editor: file.editor ?? {},
+    services: file.services ?? [],
+    results: file.results,
+    limits: {
+      ...stageLimits('limits', file.limits, USUAL_LIMITS),
+      memoryBytes: readMemory('limits.memory', file.limits?.memory) ?? USUAL_LIMITS.memoryBytes,
+      pids: file.limits?.pids ?? USUAL_LIMITS.pids,
+    },
     folder,
   };
 }
 
-type ValidationError = ReturnType<typeof validator.Errors>[number];
+/** A size or a time that will not do; the message names the field. */
+class BadQuantity extends Error {}
 
-/**
- * One error in a person's words. Of a field that may be null the validator lists both ways; the one that goes deeper is what
- * was meant.
- */
-function describe(errors: ValidationError[]): string {
-  const depth = ({ instancePath }: ValidationError) => instancePath.split('/').length;
-  const telling = errors.filter(({ keyword }) => keyword !== 'anyOf' && keyword !== 'boolean');
-  const [error] = telling.sort((a, b) => depth(b) - depth(a));
-  if (!error) return 'it has the wrong form';
-  const field = error.instancePath.slice(1).replaceAll('/', '.') || 'it';
-  switch (error.keyword) {
-    case 'required':
-      return `${field} lacks ${quoted(error.params.requiredProperties)}`;
-    case 'additionalProperties':
-      return `${field} has ${quoted(error.params.additionalProperties)}, which nobody knows`;
-    case 'type': {
-      const sameField = telling.filter(({ instancePath }) => instancePath === error.instancePath);
-      const types = sameField.flatMap((one) => (one.keyword === 'type' ? one.params.type : []));
-      return `${field} must be ${[...new Set(types)].join(' or ')}`;
-    }
-    default:
-      return `${field} ${error.message}`;
-  }
+function stageSizes(stage: string, given: StageFile, usual: StageLimits) {
+  return {
+    limits: stageLimits(`${stage}.limits`, given.limits, usual),
+    memoryBytes: readMemory(`${stage}.memory`, given.memory),
+  };
 }
 
-function quoted(names: readonly string[]): string {
-  return names.map((name) => `"${name}"`).join(', ');
+function stageLimits(field: string, given: StageFile['limits'] = {}, usual: StageLimits): StageLimits {
+  return {
+    wallMs: readDuration(`${field}.wall`, given.wall) ?? usual.wallMs,
+    cpuMs: readDuration(`${field}.cpu`, given.cpu) ?? usual.cpuMs,
+    outputBytes: readSize(`${field}.output`, given.output) ?? usual.outputBytes,
+    fileBytes: readSize(`${field}.file`, given.file) ?? usual.fileBytes,
+  };
 }
 
-const VARIABLES = new Set(['entry', 'args']);
-
-function checkPatterns(file: RuntimeFile): string | undefined {
-  for (const [field, argv] of [
-    ['run.argv', file.run.argv],
-    ['compile.argv', file.compile?.argv ?? []],
-  ] as const) {
-    for (const item of argv) {
-      const variable = /\$\{([^}]*)\}/.exec(item);
-      if (variable && (item !== variable[0] || !VARIABLES.has(variable[1] ?? ''))) {
-        return `${field} has "${item}"; variables are whole items: \${entry} or \${args}.`;
-      }
-    }
-  }
-  const { entryPoint, imports } = file.editor ?? {};
-  const patterns = [
-    ...(file.diagnostics ?? []).map(({ pattern }, index) => [`diagnostics.${index}.pattern`, pattern]),
-    ['editor.entryPoint', entryPoint ?? ''],
-    ['editor.imports.pattern', imports?.pattern ?? ''],
-    ['editor.imports.package', imports?.package ?? ''],
-  ] as const;
-  for (const [field, pattern = ''] of patterns) {
-    try {
-      new RegExp(pattern);
-    } catch (error) {
-      return `${field} is no regular expression: ${(error as Error).message}.`;
-    }
-  }
-  return undefined;
+function readDuration(field: string, text: string | undefined): number | undefined {
+  const takes = `a time from 1ms to ${formatDuration(MOST_TIME_MS)}, such as 30s`;
+  return readQuantity(field, text, parseDuration, { least: 1, most: MOST_TIME_MS, takes });
 }
 
-function readLimits(given: NonNullable<RuntimeFile['limits']>): Limits | string {
-  const limits = { ...USUAL_LIMITS };
-  const fields = [
-    ['memory', 'memoryBytes', parseBytes, 'a size such as 256MiB'],
-    ['output', 'outputBytes', parseBytes, 'a size such as 64MiB'],
-    ['file', 'fileBytes', parseBytes, 'a size such as 64MiB'],
-    ['wall', 'wallMs', parseDuration, 'a duration such as 30s'],
-    ['cpu', 'cpuMs', parseDuration, 'a duration such as 30s'],
-  ] as const;
-  for (const [field, name, parse, takes] of fields) {
-    const text = given[field];
-    if (text === undefined) continue;
-    const value = parse(text);
-    if (value === undefined || value === 0) return `limits.${field} is "${text}", but takes ${takes}.`;
-    if (name === 'memoryBytes' && value < LEAST_MEMORY_BYTES)
-      return `limits.memory is "${text}", but takes 16MiB or more.`;
-    limits[name] = value;
-  }
-  if (given.pids !== undefined) limits.pids = given.pids;
-  return limits;
+function readSize(field: string, text: string | undefined): number | undefined {
+  const takes = `a size from 1B to ${formatBytes(MOST_BYTES)}, such as 64MiB`;
+  return readQuantity(field, text, parseBytes, { least: 1, most: MOST_BYTES, takes });
+}
+
+function readMemory(field: string, text: string | undefined): number | undefined {
+  const takes = `a size from ${formatBytes(LEAST_MEMORY_BYTES)} to ${formatBytes(MOST_BYTES)}, such as 256MiB`;
+  return readQuantity(field, text, parseBytes, { least: LEAST_MEMORY_BYTES, most: MOST_BYTES, takes });
+}
+
+function readQuantity(
+  field: string,
+  text: string | undefined,
+  parse: (text: string) => number | undefined,
+  { least, most, takes }: { least: number; most: number; takes: string },
+): number | undefined {
+  if (text === undefined) return undefined;
+  const value = parse(text);
+  if (value !== undefined && value >= least && value <= most) return value;
+  throw new BadQuantity(`${field} is "${text}", but takes ${takes}.`);
 }
 
 /** The language of a file, by its ending; the longest ending that fits wins. */
@@ -316,12 +278,26 @@ export function runtimeForEntry(entry: string, runtimes: readonly Runtime[]): Ru
   return runtimes.filter((runtime) => fits(runtime) > 0).sort((a, b) => fits(b) - fits(a))[0];
 }
 
-/** Variables become whole items, `${args}` as many as there are: no shell ever sees a user's file name. */
-export function expandArgv(argv: readonly string[], values: { entry: string; args: readonly string[] }): string[] {
+export interface ArgvValues {
+  entry: string;
+  args: readonly string[];
+  /** A value for each option of the runtime. */
+  options: Readonly<Record<string, string>>;
+}
+
+/**
+ * What people typed becomes whole items, `${args}` as many as there are: no shell ever sees a user's file name. The values of
+ * options, which may be a part of an item, come from the runtime's own list.
+ */
+export function expandArgv(argv: readonly string[], { entry, args, options }: ArgvValues): string[] {
   return argv.flatMap((item) => {
-    if (item === '${args}') return values.args;
+    if (item === '${args}') return args;
     // An entry that begins with a dash must not be read as an option.
-    if (item === '${entry}') return values.entry.startsWith('-') ? `./${values.entry}` : values.entry;
-    return item;
+    if (item === '${entry}') return entry.startsWith('-') ? `./${entry}` : entry;
+    return item.replaceAll(/\$\{option\.([^}]*)\}/g, (_, name: string) => {
+      const value = options[name];
+      if (value === undefined) throw new Error(`The option ${name} has no value.`);
+      return value;
+    });
   });
 }

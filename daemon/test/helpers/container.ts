@@ -115,7 +115,7 @@ export class TestRuntime implements AsyncDisposable {
   #start({ entry, args = [], env, tty, warm }: RunOptions): StageStart {
     return {
       stage: 'run',
-      argv: expandArgv(this.#runtime.run.argv, { entry, args }),
+      argv: expandArgv(this.#runtime.run.argv, { entry, args, options: {} }),
       env: { ...ENV, ...this.#runtime.env, ...(tty ? { TERM: 'xterm-256color' } : {}), ...env },
       cwd: '/workspace',
       tty: tty ?? null,

@@ -40,6 +40,7 @@ export function newRun(id: string, more: Partial<Run> = {}): Run {
     createdAt: '2026-01-31T12:00:00.000Z',
     startedAt: null,
     endedAt: null,
+    options: {},
     limits: { wallMs: 1, cpuMs: 1, memoryBytes: 1, outputBytes: 1, fileBytes: 1, pids: 1 },
     tty: false,
     exitCode: null,

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { loadConfig } from '../../src/config.ts';
 import { CodeRunnerError, type ErrorCode, type RunFile, type RunRequest } from '../../src/protocol/index.ts';
 import { admit } from '../../src/runs/spec.ts';
-import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes, parseRuntime, type Runtime } from '../../src/runtimes/runtime.ts';
 
 const config = loadConfig({ CODERUNNER_DATA_DIR: '/nowhere' });
 const MAIN: RunFile = { path: 'main.py', content: 'print(1)' };
@@ -86,6 +86,48 @@ describe('a run that is admitted', () => {
       assert.equal(take(withPath(path)).files[1]?.path, path);
     take({ files: [{ path: 'main.py', content: 'AP8=', encoding: 'base64' }] });
   });
+});
+
+describe('what a language lets a run choose', () => {
+  const std = { description: 'Standard', values: ['17', '20'], default: '20' };
+  const colour = { description: 'Colour', values: ['red', 'blue'], default: 'red' };
+  const file = {
+    id: 'tiny',
+    name: 'Tiny',
+    version: '1',
+    extensions: ['.tiny'],
+    entry: 'main.tiny',
+    run: { argv: ['t'] },
+  };
+  const tiny = parseRuntime(JSON.stringify({ ...file, options: { std, colour } }), '/tiny') as Runtime;
+  const choose = (options?: Record<string, string>) =>
+    admit({ files: [{ path: 'main.tiny', content: '' }], ...(options ? { options } : {}) }, [tiny], config).options;
+
+  it('is what is usual where the run chooses nothing', () => {
+    assert.deepEqual(choose(), { std: '20', colour: 'red' });
+    assert.deepEqual(choose({ std: '17' }), { std: '17', colour: 'red' });
+    assert.deepEqual(take({}).options, {});
+  });
+
+  const bad: [string, () => unknown, RegExp][] = [
+    ['an unknown name, telling the known ones', () => choose({ standard: '17' }), /"standard".*std, colour\.$/],
+    [
+      'an unknown value, telling the known ones',
+      () => choose({ std: '17; rm -rf /' }),
+      /std is "17; rm -rf \/".*17, 20\.$/,
+    ],
+    ['a name that every object has', () => choose(JSON.parse('{"__proto__": "17"}')), /"__proto__"/],
+    [
+      'any name, where there is nothing to choose',
+      () => take({ options: { std: '17' } }),
+      /Python has no option "std"/,
+    ],
+  ];
+  for (const [what, submit, message] of bad) {
+    it(`is refused with ${what}`, () => {
+      assert.throws(submit, (error: CodeRunnerError) => error.code === 'bad_request' && message.test(error.message));
+    });
+  }
 });
 
 describe('a run that is refused', () => {

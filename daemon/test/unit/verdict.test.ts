@@ -65,6 +65,13 @@ describe('the verdict', () => {
     });
   }
 
+  it('names the limits of the stage that reached them', () => {
+    const limits = { ...LIMITS, wallMs: 60_000, memoryBytes: 2 ** 29 };
+    const compiled = (cause: AgentExit['cause']) => judgeStage(exit({ stage: 'compile', ...stopped(cause) }), limits);
+    assert.equal(compiled('wall')?.message, 'Stopped: ran longer than 1 min while it was compiled.');
+    assert.equal(compiled('oom')?.message, 'Stopped: used more than 512 MiB of memory while it was compiled.');
+  });
+
   it('is the same for memory wherever it was noticed', () => {
     assert.deepEqual(outOfMemory(LIMITS), judgeStage(exit(stopped('oom')), LIMITS));
   });
