@@ -1,4 +1,5 @@
 /** Every benchmark by its id. Ids are stable: other programs read them in the JSON. */
+import { activation, click, type EditorContext, echo as editorEcho, flood } from '../../extension/bench/benchmarks.ts';
 import type { Context } from './context.ts';
 import { copyExec, dockerRun, javascriptHello, pythonHello } from './hello.ts';
 import { burst, idleMemory, refill } from './load.ts';
@@ -18,3 +19,16 @@ export const BENCHMARKS: Record<string, (context: Context) => Promise<Measuremen
   refill,
   'burst.1000': burst,
 };
+
+/** In a window of VS Code, which takes minutes and hundreds of megabytes to be had: run where they are asked for. */
+export const IN_EDITOR: typeof BENCHMARKS = {
+  'vscode.activation': inEditor(activation),
+  'vscode.click': inEditor(click),
+  'vscode.echo': inEditor(editorEcho),
+  'vscode.flood': inEditor(flood),
+};
+
+function inEditor(benchmark: (context: EditorContext) => Promise<Measurement>) {
+  return async ({ editor, daemon, quick }: Context) =>
+    benchmark({ editor: await editor(), poolFull: () => daemon.poolFull(), quick });
+}

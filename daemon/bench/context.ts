@@ -1,4 +1,5 @@
 import type Docker from 'dockerode';
+import type { Editor } from '../../extension/bench/editor.ts';
 import type { BenchDaemon } from './daemon.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -7,6 +8,8 @@ export interface Context {
   daemon: BenchDaemon;
   sandbox: Sandbox;
   docker: Docker;
+  /** A window of VS Code on this daemon, opened when it is first asked for. */
+  editor(): Promise<Editor>;
   /** The short form: few samples, whose times say little. */
   quick: boolean;
 }

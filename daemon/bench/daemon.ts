@@ -21,12 +21,12 @@ export class BenchDaemon implements AsyncDisposable {
   readonly url: string;
   readonly token: string;
   readonly pid: number;
+  readonly dataDir: string;
   readonly #process: ChildProcess;
-  readonly #dataDir: string;
 
   private constructor(process: ChildProcess, dataDir: string, url: string, token: string) {
     this.#process = process;
-    this.#dataDir = dataDir;
+    this.dataDir = dataDir;
     this.url = url;
     this.token = token;
     this.pid = process.pid as number;
@@ -97,7 +97,7 @@ export class BenchDaemon implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#process.kill('SIGTERM');
     await ended(this.#process);
-    await rm(this.#dataDir, { recursive: true, force: true });
+    await rm(this.dataDir, { recursive: true, force: true });
   }
 
   async #requireImages(): Promise<void> {

@@ -115,6 +115,14 @@ export class Window {
     await this.page.locator('.quick-input-list .monaco-list-row').filter({ hasText: item }).first().click();
   }
 
+  /** As people do it: the browser's own reload would leave VS Code no time to keep what extensions remember. */
+  async reload(): Promise<void> {
+    const loaded = this.page.waitForEvent('load');
+    await this.command('Developer: Reload Window');
+    await loaded;
+    await this.statusBar.waitFor();
+  }
+
   get statusBar(): Locator {
     return this.page.locator('.statusbar-item[id^="coderunner.coderunner"]');
   }

@@ -1,0 +1,42 @@
+/**
+ * In every frame of the window under test: says when something was pressed there and when something was drawn. Times are milliseconds since
+ * 1970 by the monotonic clock, so that those of two frames, and of a program, compare.
+ */
+{
+  const since1970 = (ms) => performance.timeOrigin + ms;
+  const pressed = new Map();
+  for (const type of ['pointerup', 'keydown'])
+    addEventListener(type, (event) => pressed.set(type, since1970(event.timeStamp)), { capture: true });
+
+  /** After the frame that shows what has just been changed. */
+  const painted = () =>
+    new Promise((resolve) => {
+      requestAnimationFrame(() => {
+        const { port1, port2 } = new MessageChannel();
+        port1.onmessage = () => resolve(since1970(performance.now()));
+        port2.postMessage(undefined);
+      });
+    });
+
+  let expected;
+  globalThis.probe = {
+    pressed: (type) => pressed.get(type),
+    expect(selector, pattern, not) {
+      const expression = new RegExp(pattern);
+      expected = new Promise((resolve) => {
+        const look = () => {
+          const shown = [...document.querySelectorAll(selector)].find((element) => element.offsetParent !== null);
+          const text = shown && expression.exec(shown.textContent ?? '')?.[0];
+          if (text === undefined || text === not) return;
+          observer.disconnect();
+          const changed = since1970(performance.now());
+          painted().then((at) => resolve({ text, changed, at }));
+        };
+        const observer = new MutationObserver(look);
+        observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
+        look();
+      });
+    },
+    drawn: () => expected,
+  };
+}

@@ -1,0 +1,3 @@
+import time
+
+print(f"[{time.time_ns()}]")
