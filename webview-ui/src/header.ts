@@ -60,8 +60,7 @@ export class Header {
     roving(toolbar, 'button');
     for (const button of toolbar.querySelectorAll('button')) button.tabIndex = button === this.#rerun ? 0 : -1;
     this.#problem.addEventListener('click', () => {
-      const { problem } = this.#tab ?? {};
-      if (problem) this.#tab?.openSource(problem);
+      if (this.#tab) post({ type: 'openProblem', run: this.#tab.run.id });
     });
     this.element = el(
       'header',
@@ -79,7 +78,8 @@ export class Header {
     clearInterval(this.#timer);
     this.banner.hidden = true;
     if (!tab) return;
-    const { run, problem } = tab;
+    const { run } = tab;
+    const { problem } = run;
     const look = lookOf(run);
     this.#state.replaceChildren(icon(look.icon, `tone-${look.tone}`));
     this.#title.textContent = tab.title;

@@ -1,4 +1,4 @@
-/** Places in source files that programs and compilers print: `file:line`, and the place that a failed run should be mended at. */
+/** Places in source files that programs and compilers print: `file:line`. */
 
 export interface SourceLink {
   path: string;
@@ -46,27 +46,4 @@ export function sourceLinks(text: string): SourceLink[] {
       });
     }
   return links.sort((a, b) => a.start - b.start);
-}
-
-/** What came with the language and is not the person's to mend. */
-const FOREIGN =
-  /(?:^|\/)(?:usr|opt|nix|rustc|node_modules|site-packages|dist-packages|\.cargo|\.rustup)\/|^<|^node:|^(?:java|jdk|javax|sun)\./;
-/** A stack that ends at the mistake; all others begin with it. */
-const LAST_IS_NEAREST = 'Traceback (most recent call last)';
-
-/**
- * The line at which a failed program should be looked at first.
- * @param lines the end of what it printed
- */
-export function problemIn(lines: string[]): SourceLink | undefined {
-  const traceback = lines.findLastIndex((line) => line.includes(LAST_IS_NEAREST));
-  const own = (part: string[]) =>
-    part
-      // A frame of the Java runtime names its module before the file: java.base/java.util.ArrayList.get(ArrayList.java:427)
-      .filter((line) => !/\b(?:java|jdk)\.[\w.]+\//.test(line))
-      .flatMap(sourceLinks)
-      .filter(({ path }) => !FOREIGN.test(path));
-  if (traceback >= 0) return own(lines.slice(traceback)).at(-1);
-  const error = lines.findIndex((line) => /\berror\b|\bexception\b|\bpanic/i.test(line));
-  return own(lines.slice(Math.max(0, error)))[0] ?? own(lines)[0];
 }

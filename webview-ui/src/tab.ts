@@ -4,13 +4,11 @@ import { MAX_INPUT_CHARS } from '../../extension/src/console/messages.ts';
 import { wordsOf } from './format.ts';
 import { post } from './host.ts';
 import { number, t } from './l10n.ts';
-import { problemIn, type SourceLink } from './links.ts';
+import type { SourceLink } from './links.ts';
 import { Screen, type ScreenEvents } from './screen.ts';
 
 /** Acknowledged at least this often, and whenever nothing is left to draw. */
 const ACK_BYTES = 64 * 1024;
-/** How much of the end of the output is read to find where the problem is. */
-const PROBLEM_LINES = 400;
 
 export interface TabEvents extends Pick<ScreenEvents, 'key' | 'hover' | 'found'> {
   /** What the header shows has changed. */
@@ -28,7 +26,6 @@ export class TabView {
   #acknowledged = 0;
   /** What comes before this offset has been shown before; undefined when that is over. */
   #replayTo: number | undefined;
-  #problem: SourceLink | undefined;
   #events: TabEvents;
   /** When the program started, on this page's clock. */
   #startedAt: number | undefined;
@@ -64,11 +61,6 @@ export class TabView {
 
   get run(): RunView {
     return this.#tab.run;
-  }
-
-  /** The place to look at first, once the run has failed. */
-  get problem(): SourceLink | undefined {
-    return this.#problem;
   }
 
   /** Milliseconds that the program has run; undefined before it does. */
@@ -119,7 +111,6 @@ export class TabView {
 
   clear(): void {
     this.screen.clear(this.run.ended);
-    this.#problem = undefined;
     this.#events.changed();
   }
 
@@ -136,7 +127,6 @@ export class TabView {
     this.#decoders = decoders();
     this.#drawn = this.#given = this.#acknowledged = 0;
     this.#replayTo = undefined;
-    this.#problem = undefined;
     this.#startedAt = undefined;
     this.screen.beginRun(this.#settings.clearBeforeRun);
     this.screen.answer(true);
@@ -165,18 +155,6 @@ export class TabView {
 
   #onDrawn(): void {
     if (this.run.ended && this.#drawn === this.#given) this.screen.endRun();
-    this.#lookForProblem();
-  }
-
-  /** The verdict may be known before the last output is drawn. */
-  #lookForProblem(): void {
-    const { ended, exitCode, phase } = this.run;
-    const failed = ended && phase !== 'succeeded' && phase !== 'cancelled' && (exitCode !== null || phase !== 'lost');
-    if (!failed) return;
-    const found = problemIn(this.screen.lines(PROBLEM_LINES));
-    if (found?.line === this.#problem?.line && found?.path === this.#problem?.path) return;
-    this.#problem = found;
-    this.#events.changed();
   }
 }
 

@@ -61,6 +61,7 @@ export function running(changes: Partial<RunView> = {}): RunView {
     message: null,
     hint: null,
     actions: [],
+    problem: null,
     exitCode: null,
     signal: null,
     cpuMs: null,

@@ -2,6 +2,7 @@
 import type { Import } from './document.ts';
 import type { ImportRules, Language } from './language.ts';
 import { formatOf } from './manifests.ts';
+import { type Say, speaker } from './texts.ts';
 
 export interface Hint extends Import {
   code: 'no-network' | 'not-listed' | 'not-installed';
@@ -17,10 +18,15 @@ export interface Surroundings {
   manifest: { path: string; text: string } | undefined;
 }
 
-export function hintsFor(imports: readonly Import[], language: Language, surroundings: Surroundings): Hint[] {
+export function hintsFor(
+  imports: readonly Import[],
+  language: Language,
+  surroundings: Surroundings,
+  say: Say = speaker(),
+): Hint[] {
   const rules = language.imports;
   if (!rules) return [];
-  const missing = missingIn(language, surroundings);
+  const missing = missingIn(language, surroundings, say);
   return imports.flatMap<Hint>((found) => {
     const name = rules.package.exec(found.module)?.[0];
     if (name === undefined) return [];
@@ -29,8 +35,7 @@ export function hintsFor(imports: readonly Import[], language: Language, surroun
     const lacking = isBuiltin ? undefined : missing(name, rules);
     if (lacking) return [{ ...found, ...lacking }];
     if (!needsNetwork(found.module, rules)) return [];
-    const message = `No network in the sandbox: \`${found.module}\` reaches nothing outside it.`;
-    return [{ ...found, code: 'no-network', message }];
+    return [{ ...found, code: 'no-network', message: say('noNetwork', found.module) }];
   });
 }
 
@@ -40,13 +45,10 @@ type Lacking = Pick<Hint, 'code' | 'message' | 'package'>;
 function missingIn(
   { name: language, manifests }: Language,
   { manifest }: Surroundings,
+  say: Say,
 ): (name: string, rules: ImportRules) => Lacking | undefined {
   const usual = manifests[0];
-  if (usual === undefined)
-    return (name) => ({
-      code: 'not-installed',
-      message: `\`${name}\` does not come with ${language}, and the sandbox installs nothing.`,
-    });
+  if (usual === undefined) return (name) => ({ code: 'not-installed', message: say('notInstalled', name, language) });
   const file = manifest?.path ?? usual;
   const format = formatOf(file);
   const listed = format?.listed(manifest?.text ?? '');
@@ -54,8 +56,8 @@ function missingIn(
     const installed = packages.get(name) ?? name;
     if (!format || !listed || listed.has(format.normal(installed)) || listed.has(format.normal(name))) return undefined;
     const message = manifest
-      ? `\`${installed}\` is not in ${file.split(/[/\\]/).at(-1)}: the sandbox will not have it.`
-      : `There is no ${file} that names \`${installed}\`: the sandbox will not have it.`;
+      ? say('notListed', installed, file.split(/[/\\]/).at(-1) ?? file)
+      : say('noManifest', file, installed);
     return { code: 'not-listed', message, package: installed };
   };
 }

@@ -12,6 +12,7 @@ export interface LanguageData {
     readonly file: number;
     readonly line: number;
     readonly column?: number;
+    readonly severity?: number;
     readonly message?: number;
   }[];
   readonly editor: {
@@ -33,6 +34,8 @@ export interface PlacePattern {
   readonly file: number;
   readonly line: number;
   readonly column: number | undefined;
+  /** A word such as `error` or `warning`. A pattern that has it is a compiler's. */
+  readonly severity: number | undefined;
   readonly message: number | undefined;
 }
 
@@ -74,11 +77,12 @@ export function languageOf(data: LanguageData): Language {
     name: data.name,
     extensions: data.extensions,
     manifests: data.manifests,
-    places: data.diagnostics.map(({ pattern, file, line, column, message }) => ({
+    places: data.diagnostics.map(({ pattern, file, line, column, severity, message }) => ({
       pattern: compile(pattern, 'g'),
       file,
       line,
       column,
+      severity,
       message,
     })),
     entryPoint: entryPoint === undefined ? undefined : compile(entryPoint, ''),

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { type Edit, moved, type Place } from './edits.ts';
 import type { PlacePattern } from './language.ts';
 import type { RunEnded } from './messages.ts';
-import { type Problem, problemsIn } from './problems.ts';
+import { type Problem, problemsIn, type Severity } from './problems.ts';
 import { pathOf, uriOf } from './uris.ts';
 
 /** Where programs find their files in the sandbox. */
@@ -14,6 +14,8 @@ const MOST_PROGRAMS = 100;
 /** A problem in a document of the editor. */
 export interface PlacedProblem extends Place {
   uri: string;
+  severity: Severity;
+  compiler: boolean;
   message: string;
 }
 
@@ -75,15 +77,28 @@ export class LastRuns {
     return program?.state === 'ended' ? program.run : undefined;
   }
 
+  /** The programs whose last run has ended. */
+  get ends(): string[] {
+    return [...this.#programs].flatMap(([uri, { state }]) => (state === 'ended' ? [uri] : []));
+  }
+
+  /** Where a program should be looked at first: the first mistake that a compiler names, or the last thing that went wrong. */
+  mainProblem(program: string): PlacedProblem | undefined {
+    const known = this.#programs.get(program);
+    if (known?.state !== 'ended') return undefined;
+    const errors = known.problems.filter(({ severity }) => severity === 'error');
+    return errors.findLast(({ compiler }) => !compiler) ?? errors[0];
+  }
+
   problemsOf(uri: string): PlacedProblem[] {
     const ended = [...this.#programs.values()].filter((program) => program.state === 'ended');
     return ended.flatMap(({ problems }) => problems.filter((problem) => problem.uri === uri));
   }
 
-  #place({ file, line, column, message }: Problem, run: RunEnded, edits: Running['edits']): PlacedProblem[] {
+  #place({ file, column, ...problem }: Problem, run: RunEnded, edits: Running['edits']): PlacedProblem[] {
     const uri = documentOf(file, run);
     if (uri === undefined || !this.#exists(uri)) return [];
-    let placed: PlacedProblem[] = [{ uri, line, character: column, message }];
+    let placed: PlacedProblem[] = [{ ...problem, uri, character: column }];
     for (const [edited, edit] of edits) placed = placed.flatMap((problem) => movedProblem(problem, edited, edit));
     return placed;
   }

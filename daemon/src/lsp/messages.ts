@@ -25,6 +25,8 @@ export const ServerOptions = Type.Object({
   hints: Type.Optional(Type.Boolean()),
   /** Editor languages that can be run beside those that the server knows. */
   languageIds: Type.Optional(Type.Array(Type.String())),
+  /** Translations of what the server says, by its English texts. */
+  strings: Type.Optional(Type.Record(Type.String(), Type.String())),
 });
 export type ServerOptions = Static<typeof ServerOptions>;
 
@@ -53,3 +55,15 @@ export const RunEnded = Type.Object({
   peakMemoryBytes: Type.Union([Type.Number(), Type.Null()]),
 });
 export type RunEnded = Static<typeof RunEnded>;
+
+/**
+ * Notification, to clients that run programs: where a program that has ended should be looked at first, and where that has moved to
+ * by edits.
+ */
+export const PROBLEM = 'coderunner/problem';
+export interface ProblemMoved {
+  /** The document that the program begins in. */
+  uri: string;
+  /** Line from 0 on; null where no error names a place, or its line was removed. */
+  problem: { uri: string; line: number; character: number | null } | null;
+}

@@ -3,12 +3,18 @@ import { stripVTControlCharacters } from 'node:util';
 import { endsWithin } from './bounded.ts';
 import type { PlacePattern } from './language.ts';
 
+export type Severity = 'error' | 'warning' | 'information';
+
 /** Line and column are counted from 0 on. */
 export interface Problem {
   /** As the program names it. */
   file: string;
   line: number;
   column: number | undefined;
+  severity: Severity;
+  /** Whether a compiler says it, which goes on after a mistake; else it is what the program died of. */
+  compiler: boolean;
+  /** Empty where only the place was printed. */
   message: string;
 }
 
@@ -46,8 +52,16 @@ function problemOf(match: RegExpExecArray, place: PlacePattern): Problem | undef
     file,
     line,
     column: place.column === undefined ? undefined : numberFrom(match[place.column]),
-    message: (message ?? '').trim().slice(0, LONGEST_MESSAGE) || 'The program failed here.',
+    severity: place.severity === undefined ? 'error' : severityOf(match[place.severity]),
+    compiler: place.severity !== undefined,
+    message: (message ?? '').trim().slice(0, LONGEST_MESSAGE),
   };
+}
+
+/** As compilers call it, in whatever case; what has no known name is an error, such as `fatal error`. */
+function severityOf(word = ''): Severity {
+  if (/warn/i.test(word)) return 'warning';
+  return /note|info|help|hint|remark/i.test(word) ? 'information' : 'error';
 }
 
 /** Places are printed from 1 on. */

@@ -36,8 +36,20 @@ import { type Hint, hintsFor } from './hints.ts';
 import { type LanguageData, Languages } from './language.ts';
 import { LastRuns } from './last-runs.ts';
 import { formatOf } from './manifests.ts';
-import { COMMANDS, RUN_ENDED, RUN_STARTED, RunEnded, RunStarted, ServerOptions, TITLES } from './messages.ts';
+import {
+  COMMANDS,
+  PROBLEM,
+  type ProblemMoved,
+  RUN_ENDED,
+  RUN_STARTED,
+  RunEnded,
+  RunStarted,
+  ServerOptions,
+  TITLES,
+} from './messages.ts';
+import type { Severity } from './problems.ts';
 import { surroundingsOf } from './project.ts';
+import { type Say, speaker } from './texts.ts';
 import { canonical, pathOf, uriOf } from './uris.ts';
 
 const SOURCE = 'CodeRunner';
@@ -45,6 +57,12 @@ const SOURCE = 'CodeRunner';
 const SETTLES_AFTER_MS = 150;
 /** Further to the right than any line; clients take the line's end. */
 const LINE_END = 2 ** 31 - 1;
+
+const SEVERITIES: Record<Severity, DiagnosticSeverity> = {
+  error: DiagnosticSeverity.Error,
+  warning: DiagnosticSeverity.Warning,
+  information: DiagnosticSeverity.Information,
+};
 
 const isServerOptions = Compile(ServerOptions);
 const isRunStarted = Compile(RunStarted);
@@ -78,6 +96,9 @@ class Server {
   readonly #settling = new Map<string, NodeJS.Timeout>();
   /** Programs that this server runs. */
   readonly #launched = new Map<string, AbortController>();
+  /** What the client was last told of where each program's problem is. */
+  readonly #pointed = new Map<string, string>();
+  #say: Say = speaker();
   #folders: string[] = [];
   #options: ServerOptions = {};
   #canRefreshLenses = false;
@@ -116,6 +137,7 @@ class Server {
 
   #initialize({ capabilities, initializationOptions, workspaceFolders, rootUri }: InitializeParams): InitializeResult {
     if (isServerOptions.Check(initializationOptions)) this.#options = initializationOptions;
+    this.#say = speaker(this.#options.strings);
     this.#languages.add(this.#options.languageIds ?? []);
     this.#folders = workspaceFolders?.map(({ uri }) => canonical(uri)) ?? (rootUri ? [canonical(rootUri)] : []);
     const { workspace, textDocument } = capabilities;
@@ -189,11 +211,11 @@ class Server {
     if (!run || this.#entryOf(uri) !== line) return null;
     const measures = [
       run.wallMs === null ? [] : formatDuration(run.wallMs),
-      run.cpuMs === null ? [] : `CPU ${formatDuration(run.cpuMs)}`,
-      run.peakMemoryBytes === null ? [] : `memory ${formatBytes(run.peakMemoryBytes)}`,
+      run.cpuMs === null ? [] : this.#say('cpu', formatDuration(run.cpuMs)),
+      run.peakMemoryBytes === null ? [] : this.#say('memory', formatBytes(run.peakMemoryBytes)),
     ];
     // Plain, because parts of it are the program's.
-    const value = [`Last run in the sandbox: ${run.verdict}`, measures.flat().join(' · ')].filter(Boolean).join('\n');
+    const value = [this.#say('lastRun', run.verdict), measures.flat().join(' · ')].filter(Boolean).join('\n');
     return { contents: { kind: MarkupKind.PlainText, value }, range: lineRange(line) };
   }
 
@@ -206,7 +228,7 @@ class Server {
       if (!edit) return [];
       const { name, ...change } = edit;
       const action: CodeAction = {
-        title: `Add ${hint.package} to ${name}`,
+        title: this.#say('add', hint.package ?? '', name),
         kind: CodeActionKind.QuickFix,
         diagnostics: [hintDiagnostic(hint)],
         edit: change,
@@ -239,7 +261,7 @@ class Server {
   async #execute(command: string, argument: unknown): Promise<void> {
     const path = typeof argument === 'string' ? pathOf(argument) : undefined;
     if (path === undefined || !existsSync(path)) {
-      this.#connection.window.showErrorMessage('Only a document that is saved in a file can be run from here.');
+      this.#connection.window.showErrorMessage(this.#say('notSaved'));
       return;
     }
     const uri = uriOf(path);
@@ -323,16 +345,16 @@ class Server {
     const language = document && this.#languageOf(document);
     if (!document || !language?.imports || this.#options.hints === false) return [];
     const surroundings = this.#surroundings(uri) ?? { isLocal: () => false, manifest: undefined };
-    return hintsFor(outlineOf(document.getText(), language).imports, language, surroundings);
+    return hintsFor(outlineOf(document.getText(), language).imports, language, surroundings, this.#say);
   }
 
   #publish(key: string): void {
     const document = this.#openDocument(key);
     const errors = this.#runs.problemsOf(key).map(
-      ({ line, character, message }): Diagnostic => ({
+      ({ line, character, severity, message }): Diagnostic => ({
         range: document ? textRange(document, line, character) : lineRange(line),
-        message,
-        severity: DiagnosticSeverity.Error,
+        message: message || this.#say('failedHere'),
+        severity: SEVERITIES[severity],
         source: SOURCE,
         code: 'last-run',
       }),
@@ -343,6 +365,22 @@ class Server {
       ...(document ? { version: document.version } : {}),
       diagnostics: [...errors, ...hints],
     });
+    this.#point();
+  }
+
+  /** Tells a client that shows runs where their problems are by now. */
+  #point(): void {
+    if (!this.#options.clientRuns) return;
+    const ends = this.#runs.ends;
+    for (const uri of this.#pointed.keys()) if (!ends.includes(uri)) this.#pointed.delete(uri);
+    for (const uri of ends) {
+      const found = this.#runs.mainProblem(uri);
+      const problem = found ? { uri: found.uri, line: found.line, character: found.character ?? null } : null;
+      const told = JSON.stringify(problem);
+      if ((this.#pointed.get(uri) ?? 'null') === told) continue;
+      this.#pointed.set(uri, told);
+      void this.#connection.sendNotification(PROBLEM, { uri, problem } satisfies ProblemMoved);
+    }
   }
 
   #entryOf(uri: string): number | undefined {

@@ -5,6 +5,7 @@ import { outlineOf } from '../../src/lsp/document.ts';
 import { hintsFor } from '../../src/lsp/hints.ts';
 import { type Language, languageOf, unknownLanguage } from '../../src/lsp/language.ts';
 import { formatOf } from '../../src/lsp/manifests.ts';
+import { speaker } from '../../src/lsp/texts.ts';
 import { loadRuntimes } from '../../src/runtimes/runtime.ts';
 
 const { runtimes } = await loadRuntimes('');
@@ -93,6 +94,22 @@ describe('imports', () => {
       imports.map(({ module }) => module),
       ['os'],
     );
+  });
+});
+
+describe('what the server says', () => {
+  it('is in the client’s language where it brings the texts, whatever they are', () => {
+    const strings = {
+      'No network in the sandbox: `{0}` reaches nothing outside it.':
+        'Kein Netz: `{0}` erreicht nichts, auch {1} nicht.',
+    };
+    const surroundings = { isLocal: () => false, manifest: undefined };
+    const { imports } = outlineOf('import socket', python);
+    assert.deepEqual(
+      hintsFor(imports, python, surroundings, speaker(strings)).map(({ message }) => message),
+      ['Kein Netz: `socket` erreicht nichts, auch {1} nicht.'],
+    );
+    assert.equal(speaker({ constructor: 'x' })('add', 'numpy', '$& file'), 'Add numpy to $& file');
   });
 });
 

@@ -132,8 +132,40 @@ describe('errors in output', () => {
     assert.ok(problems.every(({ message }) => message.length <= 1_000));
   });
 
+  it('are as severe as a compiler says, all of them in its order', () => {
+    const gcc = {
+      pattern: /^([^\s:]+):(\d+):(\d+): (fatal error|error|warning|note): (.*)$/gm,
+      file: 1,
+      line: 2,
+      column: 3,
+      severity: 4,
+      message: 5,
+    };
+    const output = `main.c:1:10: fatal error: nope.h: No such file or directory
+main.c:3:5: warning: unused variable 'x'
+main.c:4:1: note: declared here
+other.c:9:2: error: expected ';'
+`;
+    assert.deepEqual(
+      problemsIn(output, [gcc]).map(({ file, line, severity, compiler }) => [file, line, severity, compiler]),
+      [
+        ['main.c', 0, 'error', true],
+        ['main.c', 2, 'warning', true],
+        ['main.c', 3, 'information', true],
+        ['other.c', 8, 'error', true],
+      ],
+    );
+  });
+
   it('that come before text which makes a pattern run away are found all the same', () => {
-    const runaway = { pattern: /(\w+)\.c:(\d+)|(?:x+x+)+y/g, file: 1, line: 2, column: undefined, message: undefined };
+    const runaway = {
+      pattern: /(\w+)\.c:(\d+)|(?:x+x+)+y/g,
+      file: 1,
+      line: 2,
+      column: undefined,
+      severity: undefined,
+      message: undefined,
+    };
     const [problem, ...others] = problemsIn(`main.c:3\n${'x'.repeat(200)}\n`, [runaway]);
     assert.deepEqual([problem?.file, problem?.line, others], ['main', 2, []]);
   });
@@ -253,6 +285,27 @@ describe('the last runs', () => {
     assert.deepEqual([...runs.started(MAIN)], [DEEP]);
     assert.deepEqual(linesOf(runs, DEEP), []);
     assert.equal(runs.of(MAIN), undefined);
+  });
+
+  it('tell where to look first: at the first mistake for the compiler, else at what the program died of', () => {
+    const gcc = { ...places('python')[0], pattern: /^(\S+):(\d+): (error|warning): (.*)$/gm, column: undefined };
+    const compiler = { ...gcc, file: 1, line: 2, severity: 3, message: 4 };
+    const compiled = new LastRuns(() => true);
+    compiled.ended(run('main.py:2: warning: a\nmain.py:5: error: b\nmain.py:7: error: c\n'), [compiler]);
+    assert.equal(compiled.mainProblem(MAIN)?.line, 4);
+    compiled.edited(MAIN, change([0, 0], [0, 0], '\n\n'));
+    assert.equal(compiled.mainProblem(MAIN)?.line, 6, 'it moves');
+    compiled.started(MAIN);
+    assert.equal(compiled.mainProblem(MAIN), undefined, 'it goes with the next run');
+
+    const died = new LastRuns(() => true);
+    died.ended(run(`main.py:2: error: warned of\n${TRACEBACK}\n${IN_LIBRARY}`), [compiler, ...places('python')]);
+    assert.deepEqual([died.mainProblem(MAIN)?.uri, died.mainProblem(MAIN)?.line], [MAIN, 1]);
+
+    const warned = new LastRuns(() => true);
+    warned.ended(run('main.py:2: warning: a\n'), [compiler]);
+    assert.equal(warned.mainProblem(MAIN), undefined, 'a warning ends nothing');
+    assert.equal(warned.problemsOf(MAIN)[0]?.severity, 'warning');
   });
 
   it('put errors where the text is by now that was run', () => {

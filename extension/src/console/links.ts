@@ -3,6 +3,7 @@ import { existsSync, realpathSync } from 'node:fs';
 import { isAbsolute, join, relative, sep } from 'node:path';
 import { Position, Range, Uri, window } from 'vscode';
 import type { Program } from '../run/program.ts';
+import type { SourcePlace } from '../run/session.ts';
 
 /** Where programs find their files in the sandbox. */
 const WORKSPACE = '/workspace/';
@@ -13,8 +14,14 @@ const WORKSPACE = '/workspace/';
  */
 export async function openSource(program: Program, path: string, line: number, column = 1): Promise<void> {
   const uri = sourceOf(program, path);
-  if (!uri) return;
-  const position = new Position(Math.max(0, line - 1), Math.max(0, column - 1));
+  if (uri) await show(uri, new Position(Math.max(0, line - 1), Math.max(0, column - 1)));
+}
+
+export async function openProblem(problem: SourcePlace | undefined): Promise<void> {
+  if (problem) await show(problem.uri, new Position(problem.line, problem.character ?? 0));
+}
+
+async function show(uri: Uri, position: Position): Promise<void> {
   await window.showTextDocument(uri, { selection: new Range(position, position) });
 }
 

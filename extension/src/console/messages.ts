@@ -44,6 +44,8 @@ export interface RunView {
   acceptsInput: boolean;
   /** The program has a terminal (else pipes: the page echoes and edits the typed line, and turns `\n` into `\r\n` itself). */
   tty: boolean;
+  /** Where a program that failed should be looked at first: a file of its folder, and a line from 1 on. Moves with edits. */
+  problem: { path: string; line: number } | null;
   /** Produced files; the contents are asked for with `file`. */
   files: ProducedFile[];
 }
@@ -161,6 +163,8 @@ const FROM_PAGE = {
   save: { tab: count, text: string(MAX_TEXT_CHARS) },
   /** A link `file:line` was followed; the extension opens only files that belong to the run's folder. Lines and columns count from 1. */
   openFile: { run: count, path: string(MAX_NAME), line: count, column: optional(count) },
+  /** The link to the problem was followed; only the extension knows where that is. */
+  openProblem: { run: count },
   /** A link was followed; the extension asks the editor to open only http, https. */
   openUrl: { url: string(MAX_NAME) },
   /** Wants the contents of a produced file, to show them. */

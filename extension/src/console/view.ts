@@ -5,7 +5,6 @@ import {
   type Disposable,
   env,
   type LogOutputChannel,
-  l10n,
   Uri,
   type WebviewView,
   type WebviewViewProvider,
@@ -14,7 +13,8 @@ import {
 } from 'vscode';
 import { setting } from '../configuration.ts';
 import { type Tab, type Tabs, viewOf } from '../run/tabs.ts';
-import { openSource } from './links.ts';
+import { translations } from '../translations.ts';
+import { openProblem, openSource } from './links.ts';
 import { type ConsoleSettings, type FromPage, parseFromPage, type ToPage } from './messages.ts';
 import { mediaType, openProduced, saveProduced, saveText } from './produced.ts';
 
@@ -193,6 +193,8 @@ export class Console implements WebviewViewProvider, Disposable {
         return saveText(message.text, tab.program.title);
       case 'openFile':
         return openSource(tab.program, message.path, message.line, message.column);
+      case 'openProblem':
+        return openProblem(session.problem);
       case 'file':
         return this.#show(tab, message.path);
       case 'saveFile':
@@ -277,10 +279,4 @@ function consoleSettings(): ConsoleSettings {
     screenReader: editor.get<string>('accessibilitySupport') === 'on',
     clearBeforeRun: setting('clearBeforeRun'),
   };
-}
-
-/** The translations of this window's language, by their English text. */
-function translations(): Record<string, string> {
-  const { bundle } = l10n;
-  return bundle ? Object.fromEntries(Object.entries(bundle).filter(([, text]) => typeof text === 'string')) : {};
 }

@@ -1,9 +1,10 @@
 /** The client of the language server, with VS Code's own words and pictures for what it shows. */
 import type { ChildProcess } from 'node:child_process';
-import { COMMANDS, type ServerOptions, TITLES } from '@coderunner/daemon/lsp';
+import { COMMANDS, PROBLEM, type ProblemMoved, type ServerOptions, TITLES } from '@coderunner/daemon/lsp';
 import { CodeLens, type Command, type LogOutputChannel, l10n, type TextDocument } from 'vscode';
 import { LanguageClient, RevealOutputChannelOn, State } from 'vscode-languageclient/node';
 import { setting } from '../configuration.ts';
+import { translations } from '../translations.ts';
 
 interface ClientOptions {
   spawn(): ChildProcess;
@@ -12,14 +13,15 @@ interface ClientOptions {
   log: LogOutputChannel;
   /** The server is there, for the first time or again. */
   onRunning(): void;
+  onProblem(moved: ProblemMoved): void;
 }
 
 /** Where documents are that can be run; not the past ones of a difference view. */
 const SCHEMES = ['file', 'untitled', 'vscode-vfs'];
 
 /** @returns a client that is not started yet */
-export function createClient({ spawn, languageIds, hints, log, onRunning }: ClientOptions): LanguageClient {
-  const options: ServerOptions = { clientRuns: true, hints, languageIds: [...languageIds] };
+export function createClient({ spawn, languageIds, hints, log, onRunning, onProblem }: ClientOptions): LanguageClient {
+  const options: ServerOptions = { clientRuns: true, hints, languageIds: [...languageIds], strings: translations() };
   const client = new LanguageClient('coderunner', 'CodeRunner', async () => spawn(), {
     documentSelector: SCHEMES.flatMap((scheme) => languageIds.map((language) => ({ scheme, language }))),
     initializationOptions: options,
@@ -32,6 +34,7 @@ export function createClient({ spawn, languageIds, hints, log, onRunning }: Clie
       },
     },
   });
+  client.onNotification(PROBLEM, onProblem);
   client.onDidChangeState(({ newState }) => {
     if (newState === State.Running) onRunning();
   });

@@ -2,7 +2,7 @@
  * The language server: when it is there, and what it is told of runs. Its client is a large part of the extension, so it is loaded when a
  * document that can be run, or a run, first needs it.
  */
-import { RUN_ENDED, RUN_STARTED, type RunEnded, type RunStarted } from '@coderunner/daemon/lsp';
+import { type ProblemMoved, RUN_ENDED, RUN_STARTED, type RunEnded, type RunStarted } from '@coderunner/daemon/lsp';
 import { type Disposable, type LogOutputChannel, Uri, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setting } from '../configuration.ts';
@@ -75,6 +75,7 @@ export class LanguageServer implements Disposable {
       hints: setting('hints'),
       log: this.#log,
       onRunning: () => this.#tellAll(),
+      onProblem: (moved) => this.#point(moved),
     });
     this.#client = client;
     await client.start();
@@ -99,6 +100,13 @@ export class LanguageServer implements Disposable {
     void session.over.then(() => {
       if (tab.session === session) this.#tell(tab);
     });
+  }
+
+  #point({ uri, problem }: ProblemMoved): void {
+    const key = Uri.parse(uri).toString();
+    const session = this.#tabs.all.find(({ program }) => program.key === key)?.session;
+    // A run that has begun meanwhile has no problem yet.
+    if (session?.ended) session.problem = problem ? { ...problem, uri: Uri.parse(problem.uri) } : undefined;
   }
 
   #tell({ program, session }: Tab): void {

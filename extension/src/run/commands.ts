@@ -19,6 +19,7 @@ import type { Output } from '../views/output.ts';
 import { askArguments } from './arguments.ts';
 import { TooMuch } from './collect.ts';
 import { type Program, programOf, projectOf, selectionOf } from './program.ts';
+import type { Session } from './session.ts';
 import type { Missed, Tab, Tabs } from './tabs.ts';
 import { verdictOf } from './verdict.ts';
 
@@ -29,6 +30,7 @@ export class RunCommands implements Disposable {
   readonly #daemon: Daemon;
   readonly #commands: Disposable[];
   #toldRunning = false;
+  readonly #reported = new WeakSet<Session>();
 
   constructor(tabs: Tabs, console: Console, output: Output, daemon: Daemon) {
     this.#tabs = tabs;
@@ -236,7 +238,8 @@ export class RunCommands implements Disposable {
   /** What CodeRunner itself could not do is said where the person looks; how a program ended is for the console. */
   async #reportFailure({ id, session }: Tab): Promise<void> {
     const { ended, message, hint, actions } = session.view;
-    if (!ended || hint === null || message === null || session.resumed) return;
+    if (!ended || hint === null || message === null || session.resumed || this.#reported.has(session)) return;
+    this.#reported.add(session);
     const choice = await window.showErrorMessage(message, ...actions.map(({ label }) => label));
     const action = actions.find(({ label }) => label === choice);
     if (action) await commands.executeCommand(action.id, id);

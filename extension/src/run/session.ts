@@ -16,6 +16,13 @@ import { chooseRuntime } from './runtimes.ts';
 /** Somebody may be typing: longer than programs that only compute usually get. */
 const PATIENT_WALL_MS = 60 * 60_000;
 
+/** A place in a document; lines and characters count from 0 on. */
+export interface SourcePlace {
+  uri: Uri;
+  line: number;
+  character: number | null;
+}
+
 export interface SessionOptions {
   id: number;
   program: Program;
@@ -46,6 +53,7 @@ export class Session {
   #failure: Failure | undefined;
   /** Why it was refused, for buttons that need to know. */
   #error: unknown;
+  #problem: SourcePlace | undefined;
   #startedAt: number | undefined;
   #elapsedMs: number | undefined;
   /** Typed before the program was there to take it. */
@@ -91,9 +99,20 @@ export class Session {
     return this.#failure !== undefined || isEndPhase(this.#phase);
   }
 
+  /** Where the program should be looked at first; undefined where nothing says so, or nothing went wrong. */
+  get problem(): SourcePlace | undefined {
+    return this.ended && this.#phase !== 'succeeded' && this.#phase !== 'cancelled' ? this.#problem : undefined;
+  }
+
+  /** The language server has found that place, or it has moved. */
+  set problem(place: SourcePlace | undefined) {
+    this.#problem = place;
+    if (!this.#left) this.#changed.fire();
+  }
+
   get view(): RunView {
     const run = this.#run;
-    const { ended } = this;
+    const { ended, problem } = this;
     return {
       id: this.id,
       phase: this.#phase,
@@ -108,6 +127,7 @@ export class Session {
       peakMemoryBytes: run?.peakMemoryBytes ?? null,
       acceptsInput: !ended && this.program.stdin === undefined,
       tty: run?.tty ?? this.#wantsTerminal,
+      problem: problem ? { path: workspace.asRelativePath(problem.uri, false), line: problem.line + 1 } : null,
       files: run?.files ?? [],
     };
   }

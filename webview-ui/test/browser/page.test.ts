@@ -62,20 +62,16 @@ describe("The console's page", () => {
       assert.deepEqual(await console.hears('action'), { type: 'action', run: 1, id: 'coderunner.startEngine' });
     });
 
-    it('leads to the line of the problem, even where the verdict comes before the last output', async () => {
-      await using console = await open(tab(ended({ phase: 'failed', exitCode: 1 })));
-      await console.prints(
-        'Traceback (most recent call last):\r\n  File "/workspace/src/main.py", line 8, in f\r\nValueError\r\n',
-      );
-      await button(console, 'Problem in line 8').click();
-      assert.deepEqual(await console.hears('openFile'), {
-        type: 'openFile',
-        run: 1,
-        path: '/workspace/src/main.py',
-        line: 8,
-      });
+    it('leads to the line of the problem, which moves as its text is edited', async () => {
+      const failed = (line: number) =>
+        tab(ended({ phase: 'failed', exitCode: 1, problem: { path: 'src/main.py', line } }));
+      await using console = await open(failed(8));
+      await button(console, 'Problem in line 8').waitFor();
+      console.send({ type: 'tab', tab: failed(9) });
+      await button(console, 'Problem in line 9').click();
+      assert.deepEqual(await console.hears('openProblem'), { type: 'openProblem', run: 1 });
       console.send({ type: 'tab', tab: tab(running({ id: 2 })) });
-      await button(console, 'Problem in line 8').waitFor({ state: 'hidden' });
+      await button(console, 'Problem in line 9').waitFor({ state: 'hidden' });
     });
 
     it('is one stop of the Tab key, with arrow keys within', async () => {
