@@ -36,19 +36,10 @@ import { type Hint, hintsFor } from './hints.ts';
 import { type LanguageData, Languages } from './language.ts';
 import { LastRuns } from './last-runs.ts';
 import { formatOf } from './manifests.ts';
-import {
-  COMMANDS,
-  PROBLEM,
-  type ProblemMoved,
-  RUN_ENDED,
-  RUN_STARTED,
-  RunEnded,
-  RunStarted,
-  ServerOptions,
-  TITLES,
-} from './messages.ts';
+import { COMMANDS, PROBLEM, type ProblemMoved, RUN_ENDED, RUN_STARTED, TITLES } from './messages.ts';
 import type { Severity } from './problems.ts';
 import { surroundingsOf } from './project.ts';
+import { RunEnded, RunStarted, ServerOptions } from './schemas.ts';
 import { type Say, speaker } from './texts.ts';
 import { canonical, pathOf, uriOf } from './uris.ts';
 
