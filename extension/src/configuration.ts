@@ -22,10 +22,25 @@ function fits(definition: Setting, value: unknown): boolean {
         (value as number) <= (definition.maximum ?? Number.MAX_SAFE_INTEGER)
       );
     case 'array':
-      return Array.isArray(value) && value.every((item) => typeof item === 'string');
+      return isList(value);
     case 'object':
-      return (
-        typeof value === 'object' && value !== null && Object.values(value).every((item) => typeof item === 'string')
-      );
+      return isTable(value, 'perLanguage' in definition ? PER_LANGUAGE[definition.perLanguage] : isString);
   }
+}
+
+const PER_LANGUAGE = {
+  options: (value: unknown) => isTable(value, isString),
+  services: isList,
+};
+
+function isString(value: unknown): boolean {
+  return typeof value === 'string';
+}
+
+function isList(value: unknown): boolean {
+  return Array.isArray(value) && value.every(isString);
+}
+
+function isTable(value: unknown, isValue: (value: unknown) => boolean): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && Object.values(value).every(isValue);
 }

@@ -11,6 +11,8 @@ interface Common {
    * say where code runs or what program is started.
    */
   scope: 'resource' | 'window' | 'machine';
+  /** In a folder that is not trusted only the user's own value counts. */
+  restricted?: true;
 }
 
 interface Choice extends Common {
@@ -39,13 +41,22 @@ interface Table extends Common {
   default: Readonly<Record<string, string>>;
 }
 
+/** An object for each language, by its id; what may be in it is known from the languages' own files. */
+interface PerLanguage extends Common {
+  type: 'object';
+  /** `options`: one of its values for each of the language's options. `services`: a list of services. */
+  perLanguage: 'options' | 'services';
+  default: Readonly<Record<string, never>>;
+}
+
 export type Setting =
   | Choice
   | Plain<'string', string>
   | Plain<'boolean', boolean>
   | Plain<'integer', number>
   | List
-  | Table;
+  | Table
+  | PerLanguage;
 
 const text = { type: 'string' } as const;
 
@@ -131,6 +142,7 @@ export const SETTINGS = {
   maxFiles: {
     type: 'integer',
     scope: 'resource',
+    restricted: true,
     default: 5_000,
     minimum: 1,
     maximum: 100_000,
@@ -139,6 +151,7 @@ export const SETTINGS = {
   maxSizeMiB: {
     type: 'integer',
     scope: 'resource',
+    restricted: true,
     default: 64,
     minimum: 1,
     maximum: 4_096,
@@ -160,9 +173,26 @@ export const SETTINGS = {
     default: {},
     description: 'Environment variables for the program.',
   },
+  options: {
+    type: 'object',
+    scope: 'resource',
+    perLanguage: 'options',
+    default: {},
+    description: 'How programs are compiled and run, by language: such as `{"cpp": {"std": "c++17"}}`.',
+  },
+  services: {
+    type: 'object',
+    scope: 'resource',
+    restricted: true,
+    perLanguage: 'services',
+    default: {},
+    description:
+      'What runs beside programs in their sandbox, by language: such as `{"python": ["mariadb"]}` for a database of its own.',
+  },
   wallTimeSeconds: {
     type: 'integer',
     scope: 'resource',
+    restricted: true,
     default: 0,
     minimum: 0,
     maximum: 2_592_000,
@@ -172,6 +202,7 @@ export const SETTINGS = {
   orphanSeconds: {
     type: 'integer',
     scope: 'resource',
+    restricted: true,
     default: 60,
     minimum: 0,
     maximum: 2_000_000,
@@ -181,6 +212,7 @@ export const SETTINGS = {
   memoryMiB: {
     type: 'integer',
     scope: 'resource',
+    restricted: true,
     default: 0,
     minimum: 0,
     maximum: 1_048_576,
@@ -211,7 +243,11 @@ type Widened<S> = S extends { enum: readonly (infer E)[] }
         ? number
         : S extends { type: 'array' }
           ? readonly string[]
-          : Readonly<Record<string, string>>;
+          : S extends { perLanguage: 'options' }
+            ? Readonly<Record<string, Readonly<Record<string, string>>>>
+            : S extends { perLanguage: 'services' }
+              ? Readonly<Record<string, readonly string[]>>
+              : Readonly<Record<string, string>>;
 
 export type SettingName = keyof typeof SETTINGS;
 export type SettingValue<N extends SettingName> = Widened<(typeof SETTINGS)[N]>;

@@ -38,8 +38,8 @@ export function registerDaemonCommands(daemon: Daemon): Disposable[] {
     registerCommand('coderunner.showLog', () => showLog(daemon)),
     registerCommand('coderunner.doctor', () => doctor(daemon)),
     registerCommand('coderunner.startEngine', () => startEngine(daemon)),
-    registerCommand('coderunner.openLimits', () =>
-      commands.executeCommand('workbench.action.openSettings', '@ext:coderunner.coderunner max'),
+    registerCommand('coderunner.openSettings', () =>
+      commands.executeCommand('workbench.action.openSettings', '@ext:coderunner.coderunner'),
     ),
   ];
 }

@@ -31,7 +31,7 @@ export function mendingLabel(command: MendingCommand): string {
       return l10n.t('Run This File Alone');
     case 'coderunner.excludeOffender':
       return l10n.t('Exclude Folders');
-    case 'coderunner.openLimits':
+    case 'coderunner.openSettings':
       return l10n.t('Open Settings');
     case 'coderunner.rerun':
       return l10n.t('Run Again');
@@ -48,7 +48,7 @@ export type MendingCommand =
   | 'coderunner.chooseLanguage'
   | 'coderunner.runAlone'
   | 'coderunner.excludeOffender'
-  | 'coderunner.openLimits'
+  | 'coderunner.openSettings'
   | 'coderunner.rerun';
 
 /** @param local whether the daemon is the one of this machine, which can be mended from here */
@@ -65,7 +65,7 @@ export function explain(error: unknown, local: boolean): Failure {
 }
 
 function mending(error: CodeRunnerError, local: boolean): MendingCommand[] {
-  if (error instanceof TooMuch) return ['coderunner.runAlone', 'coderunner.excludeOffender', 'coderunner.openLimits'];
+  if (error instanceof TooMuch) return ['coderunner.runAlone', 'coderunner.excludeOffender', 'coderunner.openSettings'];
   const here: Partial<Record<ErrorCode, MendingCommand[]>> = {
     engine_unavailable: ['coderunner.startEngine', 'coderunner.doctor'],
     engine_error: ['coderunner.doctor', 'coderunner.showLog'],
@@ -83,10 +83,11 @@ function mending(error: CodeRunnerError, local: boolean): MendingCommand[] {
   const anywhere: Partial<Record<ErrorCode, MendingCommand[]>> = {
     unknown_runtime: ['coderunner.chooseLanguage'],
     unauthorized: local ? ['coderunner.restartDaemon'] : ['coderunner.enterToken', 'coderunner.chooseDaemon'],
-    too_many_files: ['coderunner.runAlone', 'coderunner.openLimits'],
-    too_large: ['coderunner.runAlone', 'coderunner.openLimits'],
-    workspace_full: ['coderunner.runAlone', 'coderunner.openLimits'],
-    bad_limit: ['coderunner.openLimits'],
+    too_many_files: ['coderunner.runAlone', 'coderunner.openSettings'],
+    too_large: ['coderunner.runAlone', 'coderunner.openSettings'],
+    workspace_full: ['coderunner.runAlone', 'coderunner.openSettings'],
+    bad_limit: ['coderunner.openSettings'],
+    bad_request: ['coderunner.openSettings'],
     queue_full: ['coderunner.rerun'],
     blobs_missing: ['coderunner.rerun'],
   };

@@ -210,6 +210,7 @@ export class Session {
       runtime: runtime.id,
       args: program.args ?? [],
       env: { ...setting('environment', scope) },
+      ...this.#choices(runtime, scope),
       collect: [...setting('collect', scope)],
       limits: {
         ...(wallTimeSeconds > 0 ? { wallMs: wallTimeSeconds * 1000 } : {}),
@@ -228,6 +229,12 @@ export class Session {
       if (!patient || !(error instanceof CodeRunnerError) || error.code !== 'bad_limit') throw error;
       return start(request.limits);
     }
+  }
+
+  /** What the person has chosen for the language. A daemon that knows no such choice says what there is. */
+  #choices({ id }: RuntimeInfo, scope: Uri): Pick<StartRequest, 'options'> {
+    const options = setting('options', scope)[id];
+    return options ? { options } : {};
   }
 
   #follow(id: string): Promise<RunHandle> {
