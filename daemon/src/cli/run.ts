@@ -101,7 +101,7 @@ function limitsOf({ timeout, cpu, memory, outputLimit }: RunOptions): NonNullabl
 async function detach(client: Client, request: StartRequest, { stdin }: RunOptions): Promise<number> {
   const input = stdin === undefined ? undefined : await openInput(stdin);
   const nobody: RunObserver = { onOutput() {} };
-  using handle = await client.start(input ? request : { ...request, stdin: null }, nobody);
+  using handle = await start(client, input ? request : { ...request, stdin: null }, nobody);
   await stdout.write(Buffer.from(`${handle.id}\n`));
   if (input) await forward(input, handle);
   return 0;
@@ -117,20 +117,21 @@ async function attend(
 ): Promise<number> {
   const view = options.json ? new JsonView() : new PlainView();
   const input = await openInput(options.stdin);
-  const start = (limits: StartRequest['limits']) =>
-    client.start(
+  const within = (limits: StartRequest['limits']) =>
+    start(
+      client,
       { ...request, ...(limits ? { limits } : {}), ...(input ? {} : { stdin: null }) },
       view,
       interrupts.signal,
     );
   let handle: RunHandle;
   try {
-    handle = await start({ ...patient, ...request.limits });
+    handle = await within({ ...patient, ...request.limits });
   } catch (error) {
     // The daemon allows less than this command's settings say; then its usual limit has to do.
     const refused = error instanceof CodeRunnerError && error.code === 'bad_limit' && 'wallMs' in patient;
     if (!refused) throw error;
-    handle = await start(request.limits);
+    handle = await within(request.limits);
   }
   using _handle = handle;
   interrupts.attach(handle);
@@ -151,6 +152,25 @@ async function attend(
     // Nobody reads any more, as in `coderunner run … | head`: the program would have ended of it, too.
     await client.api.cancel(handle.id);
     return 128 + constants.signals.SIGPIPE;
+  }
+}
+
+/** Starts it. The first run in a language has its image built before. */
+async function start(
+  client: Client,
+  request: StartRequest,
+  observer: RunObserver,
+  signal?: AbortSignal,
+): Promise<RunHandle> {
+  try {
+    return await client.start(request, observer, signal);
+  } catch (error) {
+    if (!(error instanceof CodeRunnerError) || error.code !== 'runtime_not_built') throw error;
+    const { runtime } = error.details as { runtime: string };
+    await say(`coderunner: preparing ${runtime} for its first run`);
+    const { buildRuntimes } = await import('./build.ts');
+    await buildRuntimes([runtime], { force: false });
+    return client.start(request, observer, signal);
   }
 }
 

@@ -60,7 +60,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const instance = await instanceOf(config.dataDir);
   const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, log }));
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, link, runtimes, log });
+  const runs = new Runs({ config, store, blobs, broker, pool, link, images, runtimes, log });
 
   const token = config.token || randomBytes(32).toString('base64url');
   const startedAt = new Date().toISOString();

@@ -9,6 +9,7 @@ import type { Config } from '../config.ts';
 import type { EngineLink } from '../pool/engine-link.ts';
 import type { Lease, Pool } from '../pool/pool.ts';
 import { CodeRunnerError, formatDuration, type Run, type RunRequest, type RunState } from '../protocol/index.ts';
+import type { Images } from '../runtimes/images.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
@@ -30,6 +31,7 @@ export interface RunsOptions {
   broker: Broker;
   pool: Pool;
   link: EngineLink;
+  images: Pick<Images, 'state'>;
   runtimes: readonly Runtime[];
   log: Logger;
 }
@@ -101,6 +103,7 @@ export class Runs {
         `${broker.waiting.toLocaleString('en')} runs are waiting already; no more are taken.`,
       );
     }
+    await this.#checkImage(spec);
     const needed = hashes(spec);
     const run = newRun(spec);
     const written = JSON.stringify(spec);
@@ -307,6 +310,17 @@ export class Runs {
     const stored = this.#options.store.get(id);
     if (stored?.owner === owner) return stored;
     throw new CodeRunnerError('not_found', `There is no run ${id.slice(0, 40)}.`);
+  }
+
+  /** Clients can build what is missing. That the engine does not answer is found by whoever asks it for a sandbox. */
+  async #checkImage(spec: RunSpec): Promise<void> {
+    const { images, runtimes } = this.#options;
+    const runtime = runtimes.find(({ id }) => id === spec.runtime) as Runtime;
+    const state = await images.state(runtime).catch(() => 'ready');
+    if (state === 'ready') return;
+    throw new CodeRunnerError('runtime_not_built', `The image of ${runtime.name} has not been built yet.`, {
+      details: { runtime: runtime.id },
+    });
   }
 
   async #checkBlobs(owner: string, spec: RunSpec, needed: string[]): Promise<void> {

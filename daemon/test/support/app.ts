@@ -42,7 +42,7 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   await images.prepare(runtimes);
   const pool = new Pool({ config, link, images, instance: 'test', runtimes, log });
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, link, runtimes, log });
+  const runs = new Runs({ config, store, blobs, broker, pool, link, images, runtimes, log });
   const shutdowns: boolean[] = [];
   const app = await buildApp({
     config,
