@@ -29,6 +29,8 @@ const INSTALLATION = createHash('sha256').update(BUNDLED_RUNTIMES).digest('hex')
  */
 const BASE = { id: 'base' };
 const AGENT = { id: 'agent' };
+/** What lets the containers that install packages reach the registries, and nothing else. */
+export const PROXY = { id: 'proxy' };
 const LAST_LINES = 20;
 
 /** What a person may be shown while images are built. */
@@ -80,6 +82,7 @@ export class Images {
     };
     set('base', this.#config.baseImage, await bundledFiles('base'));
     set('agent', this.tag(BASE), await bundledFiles('agent'));
+    set('proxy', this.tag(AGENT), await bundledFiles('proxy'));
     for (const runtime of runtimes) set(runtime.id, this.tag(AGENT), await imageFiles(runtime));
   }
 
@@ -128,6 +131,16 @@ export class Images {
       await build(runtime.id, args, [...(await imageFiles(runtime)), ...(await certificates(this.#config))]);
     await this.#removeReplaced();
     return built;
+  }
+
+  /**
+   * Builds the image of {@link PROXY} where it is not there; what it stands on is, once a language is.
+   * @throws CodeRunnerError build_failed; the signal's reason when aborted
+   */
+  async buildProxy(options: BuildOptions): Promise<void> {
+    if ((await this.state(PROXY)) === 'ready') return;
+    const args = { BASE: this.tag(BASE), AGENT: this.tag(AGENT) };
+    await this.#buildOne(PROXY.id, args, await bundledFiles(PROXY.id), options);
   }
 
   async #buildOne(
@@ -354,9 +367,21 @@ function bundledFiles(image: string): Promise<ContextFile[]> {
   return filesBelow(BUNDLED_RUNTIMES, image);
 }
 
+/** The files of a language's folder, and of those of its neighbours that its Dockerfile copies from. */
 async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
-  const files = await filesBelow(join(runtime.folder, '..'), runtime.id);
-  return files.filter(({ path }) => path !== `${runtime.id}/runtime.json`);
+  const root = join(runtime.folder, '..');
+  const own = await filesBelow(root, runtime.id);
+  const dockerfile = own.find(({ path }) => path === `${runtime.id}/Dockerfile`)?.bytes.toString() ?? '';
+  const copied = dockerfile
+    .matchAll(/^COPY (?!--from=)(?:--\S+ )*([a-z][\w-]*)\//gm)
+    .map(([, folder]) => folder as string);
+  const folders = new Set((await readdir(root)).filter((name) => name !== runtime.id));
+  const neighbours = [...new Set(copied).intersection(folders)].sort();
+  const theirs = await Promise.all(neighbours.map((folder) => filesBelow(root, folder)));
+  const files = [...own, ...theirs.flat()];
+  return files.filter(
+    ({ path }) => !/^[^/]+\/(?:runtime\.json|Dockerfile)$/.test(path) || path === `${runtime.id}/Dockerfile`,
+  );
 }
 
 /** Neither examples, tests nor what a build leaves behind go into an image, so changing them builds nothing. */
@@ -383,8 +408,16 @@ async function filesBelow(root: string, folder: string): Promise<ContextFile[]> 
  * hash, and stay in no image.
  */
 async function certificates(config: Config): Promise<ContextFile[]> {
+  const bytes = await hostCertificates(config);
+  return bytes
+    ? [{ path: '.ca/ca-bundle.crt', bytes, executable: false }]
+    : [{ path: '.ca/none', bytes: Buffer.alloc(0), executable: false }];
+}
+
+/** The authorities that this machine trusts, as PEM; undefined where no file of them is known. */
+export async function hostCertificates({ caFile }: Pick<Config, 'caFile'>): Promise<Buffer | undefined> {
   const candidates = [
-    config.caFile,
+    caFile,
     process.env.NODE_EXTRA_CA_CERTS,
     process.env.SSL_CERT_FILE,
     '/etc/ssl/certs/ca-certificates.crt',
@@ -392,9 +425,9 @@ async function certificates(config: Config): Promise<ContextFile[]> {
   ];
   for (const path of candidates) {
     const bytes = path ? await readFile(path).catch(() => undefined) : undefined;
-    if (bytes) return [{ path: '.ca/ca-bundle.crt', bytes, executable: false }];
+    if (bytes) return bytes;
   }
-  return [{ path: '.ca/none', bytes: Buffer.alloc(0), executable: false }];
+  return undefined;
 }
 
 function digest(files: ContextFile[]): string {

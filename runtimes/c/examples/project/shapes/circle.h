@@ -1,0 +1,1 @@
+double circle_area(double radius);

@@ -1,0 +1,5 @@
+#include "square.h"
+
+double square_area(double side) {
+  return side * side;
+}

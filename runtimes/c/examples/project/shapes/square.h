@@ -1,0 +1,1 @@
+double square_area(double side);
