@@ -13,6 +13,9 @@
 
 #define COLLECT_LIMIT_FAIL "{\"code\":\"" FAIL_COLLECT_LIMIT "\",\"message\":\"Some files were left out: they go beyond maxFiles or maxBytes.\"}"
 
+/* What compilers and runners leave there is no product of the program: it comes only where a glob names the folder. */
+#define OWN_FOLDER ".coderunner/"
+
 /* An archive ends with two blocks of zeros. */
 #define TRAILER_BYTES (2 * TAR_BLOCK_BYTES)
 
@@ -33,10 +36,15 @@ static bool add_file(struct collect *collect, const char *path, uint64_t bytes)
     return true;
 }
 
+static bool is_below_own(const char *path)
+{
+    return strncmp(path, OWN_FOLDER, sizeof OWN_FOLDER - 1) == 0;
+}
+
 static bool is_wanted(const char *const *globs, const char *path)
 {
     for (; *globs; globs++)
-        if (glob_matches(*globs, path))
+        if (glob_matches(*globs, path) && (!is_below_own(path) || is_below_own(*globs)))
             return true;
     return false;
 }

@@ -44,21 +44,21 @@ static _Noreturn void cannot_start(const char *program, int error)
     _exit(missing ? EXIT_NOT_FOUND : EXIT_NOT_EXECUTABLE);
 }
 
-static struct rlimit limit_of(int resource, uint64_t value)
+static struct rlimit limit_of(int resource, uint64_t value, bool final)
 {
     struct rlimit present = {RLIM_INFINITY, RLIM_INFINITY};
-    getrlimit(resource, &present); /* cannot fail for a resource that exists */
+    getrlimit(resource, &present);                                      /* cannot fail for a resource that exists */
     rlim_t limit = value < present.rlim_max ? value : present.rlim_max; /* raising the hard limit is not ours to do */
-    return (struct rlimit){limit, limit};
+    return (struct rlimit){limit, final ? limit : present.rlim_max};
 }
 
 /* pid 0: this process. */
-static bool set_limits(pid_t pid, const struct limits *limits, uint64_t cpu_ns)
+static bool set_limits(pid_t pid, const struct limits *limits, uint64_t cpu_ns, bool final)
 {
     /* A second more than the CPU limit: it stands behind the agent's own count and must not come before it. */
-    struct rlimit cpu = limit_of(RLIMIT_CPU, cpu_ns / 1000000000u + limits->cpu_ms / 1000 + 2);
-    struct rlimit file = limit_of(RLIMIT_FSIZE, limits->file_bytes);
-    struct rlimit open_files = limit_of(RLIMIT_NOFILE, limits->open_files);
+    struct rlimit cpu = limit_of(RLIMIT_CPU, cpu_ns / 1000000000u + limits->cpu_ms / 1000 + 2, final);
+    struct rlimit file = limit_of(RLIMIT_FSIZE, limits->file_bytes, final);
+    struct rlimit open_files = limit_of(RLIMIT_NOFILE, limits->open_files, final);
     return prlimit(pid, RLIMIT_CPU, &cpu, NULL) == 0 && prlimit(pid, RLIMIT_FSIZE, &file, NULL) == 0 &&
            prlimit(pid, RLIMIT_NOFILE, &open_files, NULL) == 0;
 }
@@ -124,7 +124,7 @@ static _Noreturn void become_program(const struct launch *launch)
     if (setsid() < 0)
         give_up("making a session");
     take_descriptors(launch);
-    if (launch->limits && !set_limits(0, launch->limits, 0))
+    if (launch->limits && !set_limits(0, launch->limits, 0, true))
         give_up("setting limits");
     if (!privileges_become(launch->user))
         give_up("becoming the run user");
@@ -156,13 +156,13 @@ bool launch_failed(struct failure *failure)
     return true;
 }
 
-bool launch_limit(pid_t pid, struct identity user, const struct limits *limits, uint64_t cpu_ns, struct failure *failure)
+bool launch_limit(pid_t pid, struct identity user, const struct limits *limits, uint64_t cpu_ns, bool final, struct failure *failure)
 {
     /* Only a process of the same user may do it; the agent's ids must not become the program's even for a moment. */
     report->error = 0;
     pid_t setter = fork();
     if (setter == 0) {
-        if (!privileges_become(user) || !set_limits(pid, limits, cpu_ns))
+        if (!privileges_become(user) || !set_limits(pid, limits, cpu_ns, final))
             give_up("limiting the warm interpreter");
         _exit(0);
     }

@@ -30,7 +30,10 @@ pid_t launch(const struct launch *launch, struct failure *failure);
 /* After a launched process has ended: whether it ended in our own code, before the program began; then the failure is set. */
 bool launch_failed(struct failure *failure);
 
-/* Sets the limits of a running process of the run user, which has used `cpu_ns` already. */
-bool launch_limit(pid_t pid, struct identity user, const struct limits *limits, uint64_t cpu_ns, struct failure *failure);
+/*
+ * Sets the limits of a running process of the run user, which has used `cpu_ns` already. Limits that are not `final` can be replaced by
+ * higher ones, by the process too.
+ */
+bool launch_limit(pid_t pid, struct identity user, const struct limits *limits, uint64_t cpu_ns, bool final, struct failure *failure);
 
 #endif

@@ -29,6 +29,7 @@ struct options {
     const char *workspace;
     struct identity user;
     uint64_t warm_ready_ms;
+    struct services services;
     const char *const *warm_argv; /* ends with NULL; empty: none */
 };
 
@@ -42,9 +43,10 @@ struct agent {
     struct stage stage;
     struct collect collect;
     struct stdin_ring stdin_ring;
-    size_t stdin_passed; /* and not acknowledged yet */
-    uint64_t credit;     /* output bytes that may be sent */
-    uint64_t warm_deadline_ns;
+    size_t stdin_passed;          /* and not acknowledged yet */
+    uint64_t credit;              /* output bytes that may be sent */
+    const char *const *warm_argv; /* to be started; NULL once it was, or where there is none */
+    uint64_t warm_ready_ms, warm_deadline_ns;
     bool announced; /* READY was sent */
     int signals;
     struct failure failure;
@@ -64,8 +66,13 @@ static bool parse_number(const char *text, uint64_t largest, uint64_t *number)
 static bool parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"workspace", required_argument, NULL, 'w'}, {"uid", required_argument, NULL, 'u'},         {"gid", required_argument, NULL, 'g'},
-        {"warm-ready-ms", required_argument, NULL, 'r'}, {"version", no_argument, NULL, 'v'}, {0},
+        {"workspace", required_argument, NULL, 'w'},
+        {"uid", required_argument, NULL, 'u'},
+        {"gid", required_argument, NULL, 'g'},
+        {"warm-ready-ms", required_argument, NULL, 'r'},
+        {"service", required_argument, NULL, 's'},
+        {"version", no_argument, NULL, 'v'},
+        {0},
     };
     uint64_t number;
     *options = (struct options){.workspace = "/workspace", .user = {10001, 10001}, .warm_ready_ms = 10000};
@@ -82,6 +89,10 @@ static bool parse_options(int argc, char **argv, struct options *options)
             break;
         case 'r':
             if (!parse_number(optarg, 3600000, &options->warm_ready_ms))
+                return false;
+            break;
+        case 's':
+            if (optarg[0] != '/' || !services_add(&options->services, optarg))
                 return false;
             break;
         case 'v':
@@ -108,15 +119,17 @@ static bool open_signals(struct failure *failure)
 static bool prepare(const struct options *options, struct failure *failure)
 {
     agent.outbox.fd = STDOUT_FILENO;
-    agent.host = (struct stage_host){.user = options->user, .workspace = options->workspace, .warm = WARM_NONE};
+    agent.host = (struct stage_host){.user = options->user, .workspace = options->workspace, .services = options->services, .warm = WARM_NONE};
     if (!privileges_prepare(options->user, failure) || !workspace_open(&agent.workspace, options->workspace, failure) ||
         !launch_prepare(failure) || !open_signals(failure))
         return false;
     if (fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) != 0 || fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0)
         return failure_set_errno(failure, "preparing its pipes");
     cgroup_open(&agent.host.cgroup);
-    agent.warm_deadline_ns = clock_ns(CLOCK_MONOTONIC) + options->warm_ready_ms * NS_PER_MS;
-    return options->warm_argv[0] == NULL || warm_start(&agent.host.warm, options->user, options->warm_argv, options->workspace, failure);
+    agent.warm_argv = options->warm_argv[0] ? options->warm_argv : NULL;
+    agent.warm_ready_ms = options->warm_ready_ms;
+    agent.warm_deadline_ns = UINT64_MAX;
+    return services_start(&agent.host.services, options->user, options->workspace, failure);
 }
 
 /* A refused name may hold any bytes; JSON holds characters. */
@@ -201,7 +214,8 @@ static bool take(const struct frame *frame)
         return true;
     case FRAME_RESIZE:
         if (agent.stage.request.tty)
-            terminal_resize(&agent.stage.terminal, (struct winsize){.ws_row = frame_u16(frame->payload), .ws_col = frame_u16(frame->payload + 2)});
+            terminal_resize(&agent.stage.terminal,
+                            (struct winsize){.ws_row = frame_u16(frame->payload), .ws_col = frame_u16(frame->payload + 2)});
         return true;
     case FRAME_CREDIT:
         agent.credit += frame_u32(frame->payload); /* 2^32 frames would have to come before it overflows */
@@ -231,15 +245,26 @@ static bool read_daemon(void)
     return agent.failure.code == NULL;
 }
 
+/* False if a service has ended before any program could use it. Later the program finds out for itself. */
+static bool service_lives(pid_t pid)
+{
+    const char *ended = services_reaped(&agent.host.services, pid);
+    if (ended == NULL || agent.session.had_stage)
+        return true;
+    return failure_set(&agent.failure, FAIL_SERVICE_ENDED, "The service %s has ended.", ended);
+}
+
 static bool reap(void)
 {
     int status;
     pid_t pid;
     struct rusage usage;
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
-        if (pid == agent.host.warm.pid)
+        if (pid == agent.host.warm.pid && !agent.host.warm.lent)
             warm_discard(&agent.host.warm);
-        else if (agent.session.state == SESSION_STAGE && !stage_reaped(&agent.stage, pid, status, &usage, &agent.failure))
+        else if (!service_lives(pid))
+            return false;
+        else if (agent.session.state == SESSION_STAGE && !stage_reaped(&agent.stage, &agent.host, pid, status, &usage, &agent.failure))
             return false;
     }
     return true;
@@ -255,9 +280,22 @@ static bool hear_signals(void)
     return reap();
 }
 
-static bool say_ready(void)
+/* One after the other, so that an interpreter can make use of the services while it warms up. */
+static bool start_warm(void)
+{
+    const char *const *argv = agent.warm_argv;
+    agent.warm_argv = NULL;
+    agent.warm_deadline_ns = clock_ns(CLOCK_MONOTONIC) + agent.warm_ready_ms * NS_PER_MS;
+    return warm_start(&agent.host.warm, agent.host.user, argv, agent.host.workspace, &agent.failure);
+}
+
+static bool get_ready(void)
 {
     struct warm *warm = &agent.host.warm;
+    if (agent.host.services.starting > 0)
+        return true;
+    if (agent.warm_argv)
+        return start_warm();
     if (warm->pid > 0 && !warm->ready) {
         if (clock_ns(CLOCK_MONOTONIC) < agent.warm_deadline_ns)
             return true;
@@ -309,7 +347,7 @@ static bool go_on_with_stage(void)
 static bool go_on(void)
 {
     if (!agent.announced)
-        return say_ready();
+        return get_ready();
     if (agent.session.state == SESSION_STAGE)
         return go_on_with_stage();
     if (agent.session.state == SESSION_COLLECTING && collect_pass(&agent.collect, &agent.workspace, &agent.outbox))
@@ -317,7 +355,7 @@ static bool go_on(void)
     return true;
 }
 
-enum { DAEMON, TO_DAEMON, SIGNALS, WARM, STDIN, STDOUT, STDERR, POLLED };
+enum { DAEMON, TO_DAEMON, SIGNALS, WARM, STDIN, STDOUT, STDERR, SERVICES, POLLED = SERVICES + SERVICES_MOST };
 
 /* Waits until something has happened. */
 static void wait_for_events(struct pollfd polled[POLLED])
@@ -332,6 +370,8 @@ static void wait_for_events(struct pollfd polled[POLLED])
     polled[STDIN] = (struct pollfd){.fd = stage && stage_wants_stdin(stage, &agent.stdin_ring) ? stage->streams.in : -1, .events = POLLOUT};
     polled[STDOUT] = (struct pollfd){.fd = output ? stage->streams.out : -1, .events = POLLIN};
     polled[STDERR] = (struct pollfd){.fd = output ? stage->streams.err : -1, .events = POLLIN};
+    for (size_t i = 0; i < SERVICES_MOST; i++)
+        polled[SERVICES + i] = (struct pollfd){.fd = i < agent.host.services.count ? agent.host.services.each[i].control : -1, .events = POLLIN};
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC), wait_ns = deadline_ns > now_ns ? deadline_ns - now_ns : 0;
     const struct timespec wait = {.tv_sec = (time_t)(wait_ns / 1000000000u), .tv_nsec = (long)(wait_ns % 1000000000u)};
     if (ppoll(polled, POLLED, deadline_ns == UINT64_MAX ? NULL : &wait, NULL) < 0)
@@ -351,6 +391,9 @@ static void serve(void)
         wait_for_events(polled);
         if (polled[WARM].revents != 0)
             warm_read(&agent.host.warm);
+        for (size_t i = 0; i < SERVICES_MOST; i++)
+            if (polled[SERVICES + i].revents != 0 && !services_read(&agent.host.services, i, &agent.failure))
+                return;
         if (polled[SIGNALS].revents != 0 && !hear_signals())
             return;
         if (polled[DAEMON].revents != 0 && !read_daemon())
@@ -374,12 +417,14 @@ int main(int argc, char **argv)
 {
     struct options options;
     if (!parse_options(argc, argv, &options)) {
-        dprintf(STDERR_FILENO, "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [-- WARM ARGV...]\n");
+        dprintf(
+            STDERR_FILENO,
+            "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [--service /PATH]... [-- WARM ARGV...]\n");
         return EXIT_FAILURE;
     }
     if (prepare(&options, &agent.failure))
         serve();
     if (getpid() == 1)
-        processes_kill_all_but(0);
+        processes_kill_all_but((struct spared){0});
     return agent.failure.code ? fail() : EXIT_SUCCESS;
 }

@@ -7,11 +7,21 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* SIGKILL to all but `spared` (0: none). Returns how many may still be alive; 0 only if none is. */
-size_t processes_kill_all_but(pid_t spared);
+/* Who is left alone: one process, and all of some sessions. */
+struct spared {
+    pid_t pid; /* 0: none */
+    const pid_t *sessions;
+    size_t session_count;
+};
 
-/* CPU time that living processes and those they waited for have used, except `spared` (0: none). In whole clock ticks. */
-uint64_t processes_cpu_ns(pid_t spared);
+/* SIGKILL to all but those. Returns how many may still be alive; 0 only if none is. */
+size_t processes_kill_all_but(struct spared spared);
+
+/* CPU time that living processes and those they waited for have used, except those. In whole clock ticks. */
+uint64_t processes_cpu_ns(struct spared spared);
+
+/* The most memory that one process has had at a time, in bytes. 0 if it is gone. */
+uint64_t process_peak_rss_bytes(pid_t pid);
 
 /* CPU time of one process, exact. 0 if it is gone. */
 uint64_t process_cpu_ns(pid_t pid);

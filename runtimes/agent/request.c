@@ -50,7 +50,7 @@ static bool parse_limits(struct limits *limits, json_t *json, struct failure *fa
         const char *name;
         uint64_t *value;
     } fields[] = {
-        {"wallMs", &limits->wall_ms},         {"cpuMs", &limits->cpu_ms},         {"outputBytes", &limits->output_bytes},
+        {"wallMs", &limits->wall_ms},       {"cpuMs", &limits->cpu_ms},         {"outputBytes", &limits->output_bytes},
         {"fileBytes", &limits->file_bytes}, {"openFiles", &limits->open_files},
     };
     const size_t count = sizeof fields / sizeof *fields;
@@ -131,6 +131,7 @@ static bool parse_start(struct start_request *start, const char *workspace, stru
     if (json_unpack_ex(start->json, &error, JSON_STRICT, "{s:s, s:o, s:o, s:s, s:o, s:o, s:o}", "stage", &start->stage, "argv", &argv, "env",
                        &env, "cwd", &start->cwd, "tty", &tty, "warm", &warm, "limits", &limits) != 0)
         return failure_set(failure, FAIL_BAD_START, "START is not as it should be: %s.", error.text);
+    start->is_run = strcmp(start->stage, "run") == 0;
     start->argv = string_list(argv);
     if (start->argv == NULL || start->argv[0] == NULL)
         return failure_set(failure, FAIL_BAD_START, "argv is not a list of at least one string.");
@@ -165,6 +166,8 @@ uint8_t *start_request_for_warm(const struct start_request *start, const char *t
     json_t *message = json_pack("{s:O, s:O, s:O, s:O, s:O, s:s?}", "argv", json_object_get(start->json, "argv"), "entry",
                                 json_object_get(start->warm, "entry"), "args", json_object_get(start->warm, "args"), "env",
                                 json_object_get(start->json, "env"), "cwd", json_object_get(start->json, "cwd"), "tty", terminal);
+    if (message && !start->is_run)
+        json_object_set(message, "stage", json_object_get(start->json, "stage"));
     size_t length = message ? json_dumpb(message, NULL, 0, JSON_COMPACT) : 0;
     uint8_t *bytes = length ? malloc(length + 4) : NULL;
     if (bytes) {

@@ -18,6 +18,7 @@ struct limits {
 struct start_request {
     json_t *json;
     const char *stage;
+    bool is_run; /* the stage is the program itself; others prepare it */
     const char **argv;
     const char **env; /* "NAME=value" */
     char *env_text;

@@ -33,6 +33,23 @@ static uint64_t wall_deadline_ns(const struct stage *stage)
     return stage->started_ns + limit_ns(stage->request.limits.wall_ms);
 }
 
+/* Who outlives the stage: the interpreter that waits for the next one, and, until the program itself has ended, the services. */
+static struct spared survivors(const struct stage *stage, const struct stage_host *host)
+{
+    struct spared spared = {.pid = host->warm.pid};
+    if (!stage->request.is_run) {
+        spared.sessions = host->services.sessions;
+        spared.session_count = host->services.count;
+    }
+    return spared;
+}
+
+/* Whose time is not the stage's: the interpreter that waits, unless it is the one that does it. */
+static struct spared not_counted(const struct stage *stage, const struct stage_host *host)
+{
+    return (struct spared){.pid = stage->lent ? 0 : host->warm.pid};
+}
+
 /* The control group's count misses nothing, and includes the agent's own, which is known. */
 static uint64_t cpu_used_ns(const struct stage *stage, const struct stage_host *host)
 {
@@ -41,7 +58,7 @@ static uint64_t cpu_used_ns(const struct stage *stage, const struct stage_host *
         uint64_t own_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - stage->own_cpu_base_ns;
         return at_least_zero(group_ns - stage->cgroup_cpu_base_ns, own_ns);
     }
-    return at_least_zero(stage->reaped_cpu_ns + processes_cpu_ns(host->warm.pid), stage->cpu_base_ns);
+    return at_least_zero(stage->reaped_cpu_ns + processes_cpu_ns(not_counted(stage, host)), stage->cpu_base_ns);
 }
 
 /* No earlier can it have reached its limit, with all processors at work. */
@@ -74,6 +91,16 @@ static bool start_cold(struct stage *stage, const struct stage_host *host, struc
     return stage->pid > 0;
 }
 
+/* A terminal is given once and for all, so a stage that has one is done by a process of its own. */
+static bool use_warm(struct stage *stage, struct stage_host *host, struct failure *failure)
+{
+    const struct start_request *request = &stage->request;
+    if (request->is_run)
+        return warm_take(&host->warm, host->user, request, request->tty ? stage->terminal.path : NULL, &stage->pid, &stage->streams, failure);
+    stage->lent = !request->tty && warm_lend(&host->warm, host->user, request, &stage->pid, &stage->streams, failure);
+    return stage->lent;
+}
+
 static void use_terminal(struct stage *stage)
 {
     streams_close(&stage->streams); /* a warm interpreter's pipes: it has opened the terminal in their place */
@@ -88,13 +115,12 @@ bool stage_start(struct stage *stage, struct stage_host *host, const struct fram
         return false;
     stage->oom_kills_base = cgroup_oom_kills(&host->cgroup);
     stage->own_cpu_base_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    if (!cgroup_cpu_ns(&host->cgroup, &stage->cgroup_cpu_base_ns) && request->warm && host->warm.pid > 0)
-        stage->cpu_base_ns = process_cpu_ns(host->warm.pid);
+    if (!cgroup_cpu_ns(&host->cgroup, &stage->cgroup_cpu_base_ns))
+        stage->cpu_base_ns = processes_cpu_ns((struct spared){.pid = request->warm ? 0 : host->warm.pid});
     plan_cpu_check(stage, 0, stage->started_ns);
     if (request->tty && !terminal_open(&stage->terminal, request->size, failure))
         return false;
-    stage->warm = request->warm && warm_take(&host->warm, host->user, request, request->tty ? stage->terminal.path : NULL, &stage->pid,
-                                             &stage->streams, failure);
+    stage->warm = request->warm && use_warm(stage, host, failure);
     if (failure->code || (!stage->warm && !start_cold(stage, host, failure)))
         return false;
     if (request->tty)
@@ -159,8 +185,11 @@ static enum stage_limit limit_reached(const struct stage *stage)
 
 static void end_for(struct stage *stage, const struct stage_host *host, enum stage_limit limit)
 {
+    struct spared spared = survivors(stage, host);
     stage->exceeded = limit;
-    processes_kill_all_but(host->warm.pid);
+    if (stage->lent)
+        spared.pid = 0; /* what it is at cannot be stopped otherwise */
+    processes_kill_all_but(spared);
 }
 
 /* At the limit of output: whether there is more. */
@@ -172,8 +201,8 @@ static bool is_over(int fd)
 
 static void close_output(struct stage *stage, int *fd)
 {
-    if (stage->request.tty)
-        *fd = -1; /* the terminal is closed with the stage */
+    if (stage->request.tty || stage->lent)
+        *fd = -1; /* the terminal is closed with the stage; a lent interpreter prints on */
     else
         streams_close_one(fd);
 }
@@ -195,7 +224,7 @@ static void pass(struct stage *stage, int *fd, enum frame_type type, struct outb
             continue;
         /*
          * A pipe without writers is at its end also where it does not say so: a program can leave its descriptor on its way between two sockets
-         * that hold each other. What is in a terminal may still be on its way to us.
+         * that hold each other. What is in a terminal may still be on its way to us. A lent interpreter had printed all before it said so.
          */
         if (count < 0 && errno == EAGAIN && (!stage->all_ended || stage->request.tty))
             return;
@@ -231,31 +260,55 @@ void stage_signal(struct stage *stage, int number)
         kill(stage->pid, number); /* just forked, it does not lead a group yet */
 }
 
-bool stage_reaped(struct stage *stage, pid_t pid, int status, const struct rusage *usage, struct failure *failure)
+static void ended(struct stage *stage, int status)
+{
+    stage->pid = 0;
+    stage->status = status;
+    stage->ended_ns = clock_ns(CLOCK_MONOTONIC);
+}
+
+bool stage_reaped(struct stage *stage, struct stage_host *host, pid_t pid, int status, const struct rusage *usage, struct failure *failure)
 {
     uint64_t rss = (uint64_t)usage->ru_maxrss * 1024;
     if (rss > stage->peak_rss_bytes)
         stage->peak_rss_bytes = rss;
     stage->reaped_cpu_ns += (uint64_t)(usage->ru_utime.tv_sec + usage->ru_stime.tv_sec) * 1000000000u +
                             (uint64_t)(usage->ru_utime.tv_usec + usage->ru_stime.tv_usec) * 1000u;
+    if (stage->lent && pid == host->warm.pid) {
+        warm_bury(&host->warm);
+        stage->lent = false;
+    }
     if (pid != stage->pid)
         return true;
-    stage->pid = 0;
-    stage->status = status;
-    stage->ended_ns = clock_ns(CLOCK_MONOTONIC);
+    ended(stage, status);
     return !launch_failed(failure);
 }
 
-void stage_enforce(struct stage *stage, const struct stage_host *host)
+/* A lent interpreter does not end with the stage: it says that it is done. */
+static void hear_lent(struct stage *stage, struct stage_host *host)
+{
+    int exit_code;
+    if (!stage->lent || stage->pid == 0 || !warm_is_done(&host->warm, &exit_code))
+        return;
+    uint64_t rss = process_peak_rss_bytes(stage->pid);
+    if (rss > stage->peak_rss_bytes)
+        stage->peak_rss_bytes = rss;
+    ended(stage, W_EXITCODE(exit_code, 0));
+}
+
+void stage_enforce(struct stage *stage, struct stage_host *host)
 {
     uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+    hear_lent(stage, host);
     if (stage->pid == 0) {
+        if (stage->lent && stage->output_left) /* what is left of its output must not become the program's */
+            end_for(stage, host, LIMIT_OUTPUT);
         if (!stage->all_ended)
-            stage->all_ended = processes_kill_all_but(host->warm.pid) == 0;
+            stage->all_ended = processes_kill_all_but(survivors(stage, host)) == 0;
         if (!stage->all_ended)
             return;
         streams_close_one(&stage->terminal.slave); /* now the master can see the end of output */
-        if (stage->output_left) { /* nobody is left to be ended by SIGPIPE instead */
+        if (stage->output_left) {                  /* nobody is left to be ended by SIGPIPE instead */
             close_output(stage, &stage->streams.out);
             close_output(stage, &stage->streams.err);
         }
@@ -308,19 +361,21 @@ static double milliseconds(uint64_t ns)
     return (double)((ns + 500) / 1000) / 1000; /* to the microsecond */
 }
 
-char *stage_finish(struct stage *stage, const struct stage_host *host, size_t *length)
+char *stage_finish(struct stage *stage, struct stage_host *host, size_t *length)
 {
     uint64_t cpu_ns = cpu_used_ns(stage, host);
     bool signalled = WIFSIGNALED(stage->status);
-    json_t *exit = json_pack("{s:s, s:o, s:o, s:f, s:f, s:I, s:s, s:I, s:b}", "stage", stage->request.stage, "exitCode",
-                             signalled ? json_null() : json_integer(WEXITSTATUS(stage->status)), "signal",
-                             signalled ? json_integer(WTERMSIG(stage->status)) : json_null(), "wallMs",
-                             milliseconds(stage->ended_ns - stage->started_ns), "cpuMs", milliseconds(cpu_ns), "peakRssBytes",
-                             (json_int_t)stage->peak_rss_bytes, "cause", cause_of(stage, host, cpu_ns), "outputBytes",
-                             (json_int_t)stage->output_bytes, "warm", stage->warm);
+    json_t *exit =
+        json_pack("{s:s, s:o, s:o, s:f, s:f, s:I, s:s, s:I, s:b}", "stage", stage->request.stage, "exitCode",
+                  signalled ? json_null() : json_integer(WEXITSTATUS(stage->status)), "signal",
+                  signalled ? json_integer(WTERMSIG(stage->status)) : json_null(), "wallMs", milliseconds(stage->ended_ns - stage->started_ns),
+                  "cpuMs", milliseconds(cpu_ns), "peakRssBytes", (json_int_t)stage->peak_rss_bytes, "cause", cause_of(stage, host, cpu_ns),
+                  "outputBytes", (json_int_t)stage->output_bytes, "warm", stage->warm);
     char *text = exit ? json_dumps(exit, JSON_COMPACT | JSON_REAL_PRECISION(15)) : NULL;
     json_decref(exit);
     *length = text ? strlen(text) : 0;
+    if (stage->lent)
+        warm_return(&host->warm);
     if (stage->request.tty)
         streams_close_one(&stage->terminal.master);
     else

@@ -5,6 +5,7 @@
 #include "cgroup.h"
 #include "outbox.h"
 #include "request.h"
+#include "services.h"
 #include "session.h"
 #include "streams.h"
 #include "terminal.h"
@@ -17,6 +18,7 @@ struct stage_host {
     struct identity user;
     const char *workspace;
     struct cgroup cgroup;
+    struct services services;
     struct warm warm;
 };
 
@@ -36,7 +38,8 @@ struct stage {
     pid_t pid;      /* the main process; 0 once it has ended */
     bool all_ended; /* everything it left behind too */
     bool warm;
-    bool output_left; /* there was more than its limit */
+    bool lent;              /* the warm interpreter does it and stays; its pipes are not ours to close */
+    bool output_left;       /* there was more than its limit */
     struct streams streams; /* our ends; with a terminal `in` and `out` are its master */
     struct terminal terminal;
     enum stage_limit exceeded;
@@ -64,11 +67,11 @@ bool stage_wants_output(const struct stage *stage, const struct outbox *outbox, 
 
 void stage_signal(struct stage *stage, int number);
 
-/* A process that is not the waiting interpreter was reaped. False if it never became the program for a reason of the agent's. */
-bool stage_reaped(struct stage *stage, pid_t pid, int status, const struct rusage *usage, struct failure *failure);
+/* A process that does not wait for another stage was reaped. False if it never became the program for a reason of the agent's. */
+bool stage_reaped(struct stage *stage, struct stage_host *host, pid_t pid, int status, const struct rusage *usage, struct failure *failure);
 
 /* Ends the program if a limit is reached, and what it left behind if it has ended. */
-void stage_enforce(struct stage *stage, const struct stage_host *host);
+void stage_enforce(struct stage *stage, struct stage_host *host);
 
 /* When stage_enforce is to be called even if nothing happens; CLOCK_MONOTONIC. */
 uint64_t stage_deadline_ns(const struct stage *stage);
@@ -77,6 +80,6 @@ uint64_t stage_deadline_ns(const struct stage *stage);
 bool stage_is_done(const struct stage *stage);
 
 /* EXIT's payload. Frees the stage. Returns it malloc'ed with its length, or NULL without memory. */
-char *stage_finish(struct stage *stage, const struct stage_host *host, size_t *length);
+char *stage_finish(struct stage *stage, struct stage_host *host, size_t *length);
 
 #endif

@@ -68,9 +68,28 @@ void warm_discard(struct warm *warm)
     *warm = WARM_NONE;
 }
 
+/* What it says while it is lent. An answer that makes no sense ends it: nothing more can be asked of it. */
+static void read_answer(struct warm *warm)
+{
+    uint8_t byte;
+    ssize_t count = read(warm->control, &byte, 1);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (count == 1 && warm->answered < sizeof warm->answer && (warm->answered > 0 || byte == 'E')) {
+        warm->answer[warm->answered++] = byte;
+        return;
+    }
+    streams_close_one(&warm->control); /* or poll would tell of it until it is reaped */
+    kill(warm->pid, SIGKILL);
+}
+
 void warm_read(struct warm *warm)
 {
     char answer;
+    if (warm->lent) {
+        read_answer(warm);
+        return;
+    }
     ssize_t count = read(warm->control, &answer, 1);
     if (count < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -82,13 +101,14 @@ void warm_read(struct warm *warm)
     warm_discard(warm);
 }
 
-bool warm_take(struct warm *warm, struct identity user, const struct start_request *start, const char *terminal, pid_t *pid,
-               struct streams *streams, struct failure *failure)
+/* Sends it the stage. False without a failure when there is none that could do it. */
+static bool hand_over(struct warm *warm, struct identity user, const struct start_request *start, const char *terminal, bool final,
+                      struct failure *failure)
 {
     size_t size;
-    if (warm->pid == 0)
+    if (warm->pid == 0 || warm->control < 0)
         return false;
-    if (!launch_limit(warm->pid, user, &start->limits, process_cpu_ns(warm->pid), failure))
+    if (!launch_limit(warm->pid, user, &start->limits, process_cpu_ns(warm->pid), final, failure))
         return false;
     uint8_t *message = start_request_for_warm(start, terminal, &size);
     ssize_t sent = message ? send(warm->control, message, size, MSG_NOSIGNAL) : -1;
@@ -97,10 +117,50 @@ bool warm_take(struct warm *warm, struct identity user, const struct start_reque
         warm_discard(warm);
         return false;
     }
+    return true;
+}
+
+bool warm_take(struct warm *warm, struct identity user, const struct start_request *start, const char *terminal, pid_t *pid,
+               struct streams *streams, struct failure *failure)
+{
+    if (!hand_over(warm, user, start, terminal, true, failure))
+        return false;
     *pid = warm->pid;
     *streams = warm->streams;
     warm->pid = 0;
     warm->streams = STREAMS_CLOSED;
     streams_close_one(&warm->control);
     return true;
+}
+
+bool warm_lend(struct warm *warm, struct identity user, const struct start_request *start, pid_t *pid, struct streams *streams,
+               struct failure *failure)
+{
+    if (!hand_over(warm, user, start, NULL, false, failure))
+        return false;
+    warm->lent = true;
+    warm->answered = 0;
+    *pid = warm->pid;
+    *streams = (struct streams){-1, warm->streams.out, warm->streams.err}; /* its input is that of the program to come */
+    return true;
+}
+
+bool warm_is_done(const struct warm *warm, int *exit_code)
+{
+    if (!warm->lent || warm->answered < sizeof warm->answer)
+        return false;
+    *exit_code = warm->answer[1];
+    return true;
+}
+
+void warm_return(struct warm *warm)
+{
+    warm->lent = false;
+}
+
+void warm_bury(struct warm *warm)
+{
+    streams_close_one(&warm->control);
+    streams_close_one(&warm->streams.in);
+    *warm = WARM_NONE;
 }

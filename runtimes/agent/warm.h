@@ -8,9 +8,12 @@
 #include <stdint.h>
 
 struct warm {
-    pid_t pid;      /* 0: there is none, or a stage has taken it */
-    int control;    /* our end of its socket; -1 with pid 0 */
-    bool ready;     /* it said that it waits */
+    pid_t pid;   /* 0: there is none, or a stage has taken it */
+    int control; /* our end of its socket; -1 with pid 0 */
+    bool ready;  /* it said that it waits */
+    bool lent;   /* it does a stage, and comes back */
+    size_t answered;
+    uint8_t answer[2]; /* how that stage ended: 'E' and the exit code */
     struct streams streams;
 };
 
@@ -19,7 +22,7 @@ struct warm {
 /* Starts it. It is not ready before warm_read said so. */
 bool warm_start(struct warm *warm, struct identity user, const char *const *argv, const char *workspace, struct failure *failure);
 
-/* Its socket has news: it is ready, or it gave up and is discarded. */
+/* Its socket has news: it is ready, it has done the stage that it was lent for, or it gave up and is discarded. */
 void warm_read(struct warm *warm);
 
 /* Kills it, if there is one. */
@@ -31,5 +34,21 @@ void warm_discard(struct warm *warm);
  */
 bool warm_take(struct warm *warm, struct identity user, const struct start_request *start, const char *terminal, pid_t *pid,
                struct streams *streams, struct failure *failure);
+
+/*
+ * Has it do the stage, after which it waits again. It stays ours: `streams` gets our ends of its output to read from, not to close.
+ * False as with warm_take.
+ */
+bool warm_lend(struct warm *warm, struct identity user, const struct start_request *start, pid_t *pid, struct streams *streams,
+               struct failure *failure);
+
+/* Whether it has done the stage that it is lent for; then with its exit code. */
+bool warm_is_done(const struct warm *warm, int *exit_code);
+
+/* The stage that it did is over. */
+void warm_return(struct warm *warm);
+
+/* It has ended while it was lent: what can still be read of its output passes to the stage. */
+void warm_bury(struct warm *warm);
 
 #endif

@@ -47,15 +47,17 @@ export interface ExecuteContext {
   spec: RunSpec;
   runtime: Runtime;
   lease: Lease;
+  /** The project's packages are in the sandbox, installed for this run where there is a stage. */
+  packages: { installed: AgentExit | undefined } | undefined;
   blobs: Blobs;
   config: Config;
 }
 
 /** Runs it. Resolves with how it ended, whatever happened; the caller disposes of the lease. */
 export async function execute(context: ExecuteContext): Promise<Outcome> {
-  const { live, lease } = context;
+  const { live, lease, packages } = context;
   const { agent } = lease.sandbox;
-  const stages: Stage[] = [];
+  const stages: Stage[] = packages?.installed ? [describeStage(packages.installed)] : [];
   const stopped = () => agent.close('The run was stopped.');
   live.stop.signal.addEventListener('abort', stopped, { once: true });
   agent.onOutput = (channel, bytes) => live.print(channel, bytes);
@@ -76,14 +78,17 @@ export async function execute(context: ExecuteContext): Promise<Outcome> {
 interface PlannedStage {
   stage: string;
   argv: readonly string[];
+  /** The waiting interpreter can do it. */
+  warm: boolean;
   limits: StageLimits;
 }
 
 /** A runtime's own limits, and never more than the daemon allows a run. */
-function compileStage({ config }: ExecuteContext, { argv, limits }: Compilation): PlannedStage {
+function compileStage({ config }: ExecuteContext, { argv, warm, limits }: Compilation): PlannedStage {
   return {
     stage: 'compile',
     argv,
+    warm,
     limits: {
       wallMs: Math.min(limits.wallMs, config.maxWall),
       cpuMs: Math.min(limits.cpuMs, config.maxCpu),
@@ -100,7 +105,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
   let warmInterpreter = false;
   const plan: PlannedStage[] = [
     ...(runtime.compile ? [compileStage(context, runtime.compile)] : []),
-    { stage: 'run', argv: runtime.run.argv, limits: spec.limits },
+    { stage: 'run', argv: runtime.run.argv, warm: true, limits: spec.limits },
   ];
   for (const planned of plan) {
     const { stage, limits } = planned;
@@ -201,10 +206,14 @@ async function explain(error: Error, { live, spec, lease }: ExecuteContext): Pro
   return { state: 'failed', message: known.message, error: known.toJSON() };
 }
 
-function stageStart({ spec, runtime, lease }: ExecuteContext, { stage, argv, limits }: PlannedStage): StageStart {
+function stageStart(
+  { spec, runtime, lease, packages }: ExecuteContext,
+  { stage, argv, warm, limits }: PlannedStage,
+): StageStart {
   const env: Record<string, string> = {
     ...DEFAULT_ENV,
     ...runtime.env,
+    ...(packages ? runtime.install?.env : {}),
     ...(spec.tty ? { TERM: 'xterm-256color' } : {}),
     ...spec.env,
   };
@@ -216,7 +225,7 @@ function stageStart({ spec, runtime, lease }: ExecuteContext, { stage, argv, lim
     env,
     cwd: '/workspace',
     tty: stage === 'run' ? spec.tty : null,
-    warm: stage === 'run' && lease.sandbox.warm && !mustBeCold ? { entry: spec.entry, args: spec.args } : null,
+    warm: warm && lease.sandbox.warm && !mustBeCold ? { entry: spec.entry, args: spec.args } : null,
     limits: {
       wallMs: limits.wallMs,
       cpuMs: limits.cpuMs,

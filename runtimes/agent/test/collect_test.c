@@ -172,6 +172,20 @@ TEST(collect_globs, "only files that match one of the globs come")
     stop();
 }
 
+TEST(collect_own_folder, "what compilers leave in the folder that is ours comes only where a glob names that folder")
+{
+    start();
+    MUST(mkdirat(workspace.root, ".coderunner", 0755) == 0 && mkdirat(workspace.root, ".coderunner/lib", 0755) == 0);
+    write_text(".coderunner/main", "1");
+    write_text(".coderunner/lib/a.o", "2");
+    write_text(".coderunners", "3");
+    CHECK(collects(ALL, false, "file .coderunners: 3\n"));
+    CHECK(collects("{\"globs\":[\"*/main\",\"**/*.o\"],\"maxFiles\":9,\"maxBytes\":99}", false, ""));
+    CHECK(collects("{\"globs\":[\".coderunner/**\"],\"maxFiles\":9,\"maxBytes\":99}", false,
+                   "file .coderunner/lib/a.o: 2\nfile .coderunner/main: 1\n"));
+    stop();
+}
+
 TEST(collect_links, "nothing comes through a symbolic link, and what is no regular file does not come")
 {
     start();

@@ -95,7 +95,7 @@ TEST(start_whole, "START is read with all its members")
     CHECK(strcmp(start.stage, "run") == 0 && strcmp(start.cwd, "/workspace") == 0);
     CHECK(strcmp(start.argv[0], "python3") == 0 && strcmp(start.argv[2], "main.py") == 0 && start.argv[3][0] == '\0' && start.argv[4] == NULL);
     CHECK(has_entry(start.env, "PATH=/bin") && has_entry(start.env, "EMPTY=") && has_entry(start.env, "SUM=1+1=2") && start.env[3] == NULL);
-    CHECK(!start.tty && start.warm == NULL);
+    CHECK(!start.tty && start.warm == NULL && start.is_run);
     CHECK(start.limits.wall_ms == 1 && start.limits.cpu_ms == 2 && start.limits.output_bytes == 3 && start.limits.file_bytes == 4);
     CHECK(start.limits.open_files == 9007199254740991u);
     start_request_free(&start);
@@ -278,6 +278,26 @@ TEST(for_warm, "the warm interpreter is sent its message with the length before 
         json_decref(message);
         CHECK(same);
     }
+}
+
+TEST(stage_for_warm, "a stage that is not the program is called by its name, so that the interpreter knows that it comes back")
+{
+    struct member members[sizeof START / sizeof *START];
+    size_t size = 0;
+    memcpy(members, START, sizeof START);
+    members[0].json = "\"compile\"";
+    members[5].json = "{\"entry\":\"main.py\",\"args\":[]}";
+    object(text, sizeof text, members, NULL, NULL);
+    CHECK(parses_text(text, strlen(text)) && !start.is_run);
+    uint8_t *bytes = start_request_for_warm(&start, NULL, &size);
+    start_request_free(&start);
+    CHECK(bytes != NULL);
+    json_t *message = json_loadb((const char *)bytes + 4, size - 4, 0, NULL);
+    free(bytes);
+    const char *stage = json_string_value(json_object_get(message, "stage"));
+    bool told = stage && strcmp(stage, "compile") == 0 && json_object_size(message) == 7;
+    json_decref(message);
+    CHECK(told);
 }
 
 TEST(unknown_member_message, "the failure's message is UTF-8 also when it names what was not known")
