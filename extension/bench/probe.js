@@ -5,8 +5,11 @@
 {
   const since1970 = (ms) => performance.timeOrigin + ms;
   const pressed = new Map();
-  for (const type of ['pointerup', 'keydown'])
-    addEventListener(type, (event) => pressed.set(type, since1970(event.timeStamp)), { capture: true });
+  const note = (event) => pressed.set(event.type, since1970(event.timeStamp));
+  const listen = () => {
+    for (const type of ['pointerup', 'keydown']) addEventListener(type, note, { capture: true });
+  };
+  listen();
 
   /** After the frame that shows what has just been changed. */
   const painted = () =>
@@ -22,6 +25,8 @@
   globalThis.probe = {
     pressed: (type) => pressed.get(type),
     expect(selector, pattern, not) {
+      // Again, because VS Code opens a webview's document anew, which forgets who listened.
+      listen();
       const expression = new RegExp(pattern);
       expected = new Promise((resolve) => {
         const look = () => {
