@@ -1,5 +1,5 @@
 /** What is known of each program's last run: whether it still goes on, how it ended, and where its errors are by now. */
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { type Edit, moved, type Place } from './edits.ts';
 import type { PlacePattern } from './language.ts';
 import type { RunEnded } from './messages.ts';
@@ -96,8 +96,8 @@ export class LastRuns {
   }
 
   #place({ file, column, ...problem }: Problem, run: RunEnded, edits: Running['edits']): PlacedProblem[] {
-    const uri = documentOf(file, run);
-    if (uri === undefined || !this.#exists(uri)) return [];
+    const uri = documentsOf(file, run).find(this.#exists);
+    if (uri === undefined) return [];
     let placed: PlacedProblem[] = [{ ...problem, uri, character: column }];
     for (const [edited, edit] of edits) placed = placed.flatMap((problem) => movedProblem(problem, edited, edit));
     return placed;
@@ -124,11 +124,14 @@ function movedProblem(problem: PlacedProblem, uri: string, edit: Edit | undefine
   return place ? [{ ...problem, ...place }] : [];
 }
 
-/** @returns undefined where it is none of the program's files */
-function documentOf(file: string, { uri, root, entry }: RunEnded): string | undefined {
+/** Which of the program's files may be meant: a bare name, such as the JVM's, may also be that of one beside the entry. */
+function documentsOf(file: string, { uri, root, entry }: RunEnded): string[] {
   const path = file.startsWith(WORKSPACE) ? file.slice(WORKSPACE.length) : file.replace(/^\.\//, '');
-  if (path === entry) return uri;
+  if (path === entry) return [uri];
   const isOutside = path.startsWith('/') || path.split(/[/\\]/).includes('..') || path.includes('\0');
   const folder = root === null ? undefined : pathOf(root);
-  return isOutside || folder === undefined ? undefined : uriOf(join(folder, path));
+  if (isOutside) return [];
+  const beside = path.includes('/') ? [] : [posix.join(posix.dirname(entry), path)];
+  if (beside.includes(entry)) return [uri];
+  return folder === undefined ? [] : [path, ...beside].map((candidate) => uriOf(join(folder, candidate)));
 }

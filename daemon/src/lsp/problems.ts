@@ -51,7 +51,7 @@ function problemOf(match: RegExpExecArray, place: PlacePattern): Problem | undef
   return {
     file,
     line,
-    column: place.column === undefined ? undefined : numberFrom(match[place.column]),
+    column: place.column === undefined ? undefined : columnFrom(match[place.column]),
     severity: place.severity === undefined ? 'error' : severityOf(match[place.severity]),
     compiler: place.severity !== undefined,
     message: (message ?? '').trim().slice(0, LONGEST_MESSAGE),
@@ -68,6 +68,11 @@ function severityOf(word = ''): Severity {
 function numberFrom(text: string | undefined): number | undefined {
   const number = Number(text);
   return Number.isInteger(number) && number >= 1 && number <= LARGEST_NUMBER ? number - 1 : undefined;
+}
+
+/** A number, or what stands before a mark that points to it in the line above. */
+function columnFrom(text: string | undefined): number | undefined {
+  return text !== undefined && /^[ \t]*$/.test(text) ? text.length : numberFrom(text);
 }
 
 /** Without colours, with one kind of line end, and without the rest of endless lines. */

@@ -140,7 +140,8 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
 
 function judge(exit: AgentExit, limits: StageLimits, { runtime, spec, live }: ExecuteContext): Verdict | undefined {
   const pattern = runtime.outOfMemory;
-  if (pattern && exit.signal !== null && describeStage(exit).signal === pattern.signal) {
+  const { signal, exitCode } = describeStage(exit);
+  if (pattern && signal === (pattern.signal ?? null) && exitCode === (pattern.exitCode ?? null)) {
     const channel = spec.tty ? CHANNEL.stdout : CHANNEL.stderr;
     if (live.output.tail(channel, TAIL_BYTES).includes(pattern.stderr)) return outOfMemory(spec.limits);
   }

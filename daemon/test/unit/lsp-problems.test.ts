@@ -50,6 +50,27 @@ SyntaxError: Unexpected token '='
     at compileSourceTextModule (node:internal/modules/esm/utils:346:16)
 `;
 
+const JAVAC = `app/Main.java:4: error: cannot find symbol
+\t\tint x = nothing;
+\t\t        ^
+  symbol:   variable nothing
+  location: class Main
+app/Main.java:5: warning: [removal] finalize() in Object has been deprecated and marked for removal
+    finalize();
+    ^
+./Kettle.java:2: error: reached end of file while parsing
+1 error
+`;
+
+const IN_JAVA = `Exception in thread "main" java.lang.RuntimeException: tea
+is over
+\tat Main.main(Main.java:9)
+Caused by: java.util.NoSuchElementException: No value present
+\tat java.base/java.util.Optional.orElseThrow(Optional.java:377)
+\tat kitchen.Kettle.boil(Kettle.java:3)
+\tat Main.main(Main.java:7)
+`;
+
 describe('errors in output', () => {
   const cases: [name: string, id: string, output: string, expected: string[]][] = [
     [
@@ -100,6 +121,25 @@ describe('errors in output', () => {
       ["/workspace/src/load.js 2:12 Error: ENOENT: no such file or directory, open 'x'"],
     ],
     ['a syntax error of a module', 'javascript', SYNTAX, ["/workspace/main.mjs 1 SyntaxError: Unexpected token '='"]],
+    [
+      'those of javac, with the columns that it points to',
+      'java',
+      JAVAC,
+      [
+        'app/Main.java 3:10 cannot find symbol',
+        'app/Main.java 4:4 finalize() in Object has been deprecated and marked for removal',
+        './Kettle.java 1 reached end of file while parsing',
+      ],
+    ],
+    [
+      'an exception of Java, and what caused it',
+      'java',
+      IN_JAVA,
+      [
+        'Main.java 8 java.lang.RuntimeException: tea',
+        'Kettle.java 2 java.util.NoSuchElementException: No value present',
+      ],
+    ],
     ['none in a program that talks about files', 'python', 'File "x.py", line 3 is fine\n', []],
     [
       'none in impossible lines',

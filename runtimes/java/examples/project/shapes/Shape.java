@@ -1,0 +1,7 @@
+package shapes;
+
+public sealed interface Shape permits Circle, Square {
+    String name();
+
+    double area();
+}
