@@ -30,10 +30,15 @@
       const expression = new RegExp(pattern);
       expected = new Promise((resolve) => {
         const look = () => {
-          const shown = [...document.querySelectorAll(selector)].find((element) => element.offsetParent !== null);
-          const text = shown && expression.exec(shown.textContent ?? '')?.[0];
-          if (text === undefined || text === not) return;
+          const shows = (element) => {
+            const text = expression.exec(element.textContent)?.[0];
+            // Last, because to know it the page is laid out, which takes the time that is measured.
+            return text !== undefined && text !== not && element.offsetParent !== null;
+          };
+          const found = [...document.querySelectorAll(selector)].find(shows);
+          if (!found) return;
           observer.disconnect();
+          const text = expression.exec(found.textContent)[0];
           const changed = since1970(performance.now());
           painted().then((at) => resolve({ text, changed, at }));
         };
