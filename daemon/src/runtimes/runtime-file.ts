@@ -97,7 +97,10 @@ const RuntimeFile = Type.Object(
     services: Type.Optional(Type.Array(Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' }))),
     results: Type.Optional(Type.String({ pattern: OWN_FOLDER })),
     outOfMemory: Type.Optional(
-      Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z]+$' }), stderr: Type.String({ minLength: 1 }) }, closed),
+      Type.Union([
+        Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z]+$' }), stderr: Type.String({ minLength: 1 }) }, closed),
+        Type.Object({ exitCode: Type.Integer({ minimum: 1, maximum: 255 }), stderr: Type.String({ minLength: 1 }) }, closed),
+      ]),
     ),
     diagnostics: Type.Optional(
       Type.Array(

@@ -55,8 +55,8 @@ export interface Runtime {
   readonly compile: Compilation | undefined;
   readonly run: { argv: readonly string[] };
   readonly warm: { argv: readonly string[]; coldEnv: readonly string[] } | undefined;
-  /** How its own out-of-memory end looks: it dies of this signal after printing this. */
-  readonly outOfMemory: { signal: string; stderr: string } | undefined;
+  /** How its own out-of-memory end looks: it dies of this signal, or ends with this exit code, after printing this. */
+  readonly outOfMemory: { stderr: string; signal?: string; exitCode?: number } | undefined;
   readonly install: Installation | undefined;
   /** Files that name the packages to install; none where nothing is installed. */
   readonly manifests: readonly string[];
