@@ -71,6 +71,35 @@ function choice<const T extends string>(
   return { env, description, default: fallback, defaultText: fallback, takes: `one of ${values.join(', ')}`, parse };
 }
 
+/** `NAME=URL` items; several of one name are all allowed, the first is the one that the tool asks. */
+function registries(env: string, description: string): Setting<string[]> {
+  const names = list(env, description, []);
+  const parse = (v: unknown) => {
+    const items = names.parse(v);
+    return items?.every((item) => registryOf(item)) ? items : undefined;
+  };
+  return { ...names, parse, takes: 'NAME=URL separated by commas; http or https, without user, password and query' };
+}
+
+/** A tool's name and an address; undefined where it is neither. */
+export function registryOf(item: string): { tool: string; url: URL } | undefined {
+  const [, tool, address = ''] = /^([a-z][a-z0-9-]*)=(https?:\/\/[^\s"'<>\\^`{|}]+)$/.exec(item) ?? [];
+  if (tool === undefined || !URL.canParse(address)) return undefined;
+  const url = new URL(address);
+  // What installs could read a password, and is not trusted with one.
+  return url.username || url.password || url.search || url.hash ? undefined : { tool, url };
+}
+
+/** `http://[USER:PASSWORD@]HOST:PORT` */
+function httpProxy(env: string, description: string, fallback: string): Setting<string> {
+  const parse = (v: unknown) => {
+    if (typeof v !== 'string') return undefined;
+    const usable = v === '' || /^http:\/\/([^\s@/:"]+:[^\s@/"]*@)?[A-Za-z0-9.-]+:\d{1,5}\/?$/.test(v);
+    return usable ? v : undefined;
+  };
+  return { env, description, default: fallback, defaultText: '(none)', takes: 'http://HOST:PORT', parse };
+}
+
 interface Range {
   min: number;
   max: number;
@@ -215,7 +244,21 @@ export const SETTINGS = {
   tmpBytes: bytes('CODERUNNER_TMP_BYTES', 'Size of a sandbox’s /tmp.', 64 * MiB, { min: MiB, max: 64 * GiB }),
 
   // Pool
-  poolSize: integer('CODERUNNER_POOL_SIZE', 'Containers that wait, per runtime.', 3, { min: 0, max: 1000 }),
+  poolSize: integer('CODERUNNER_POOL_SIZE', 'Containers that wait, per language that is used.', 3, {
+    min: 0,
+    max: 1000,
+  }),
+  poolPrewarm: list(
+    'CODERUNNER_POOL_PREWARM',
+    'Languages whose containers wait from the start, also when they were not used in the last seven days; `all` for all.',
+    [],
+  ),
+  poolKeep: duration(
+    'CODERUNNER_POOL_KEEP',
+    'How long a container with a project’s packages waits after their last use.',
+    10 * MINUTE,
+    { min: SECOND, max: 24 * HOUR },
+  ),
   createConcurrency: integer(
     'CODERUNNER_CREATE_CONCURRENCY',
     'Containers that are created at the same time.',
@@ -264,6 +307,55 @@ export const SETTINGS = {
     min: 1024,
     max: 1024 * GiB,
   }),
+
+  // Packages
+  packages: choice(
+    'CODERUNNER_PACKAGES',
+    'Whether the packages that a project names are installed. Off: no run reaches a network, and none waits for one.',
+    ['on', 'off'],
+    'on',
+  ),
+  registries: registries(
+    'CODERUNNER_REGISTRIES',
+    'Where packages come from instead of the tools’ own registries: `npm=https://…,pip=https://…` (npm, pip, go, cargo, maven). More addresses of one tool are allowed besides its first.',
+  ),
+  registryProxy: httpProxy(
+    'CODERUNNER_REGISTRY_PROXY',
+    'HTTP proxy through which registries are reached, where the network has one.',
+    '',
+  ),
+  installScripts: choice(
+    'CODERUNNER_INSTALL_SCRIPTS',
+    'Whether packages may run scripts of their own while they are installed: npm’s install scripts, and Python packages that come only as source.',
+    ['off', 'on'],
+    'off',
+  ),
+  installWall: duration('CODERUNNER_INSTALL_WALL', 'How long installing packages may take.', 10 * MINUTE, {
+    min: SECOND,
+    max: 24 * HOUR,
+  }),
+  installMemory: bytes(
+    'CODERUNNER_INSTALL_MEMORY',
+    'Memory for installing; the packages are in it until they are complete.',
+    2 * GiB,
+    { min: 64 * MiB, max: 1024 * GiB },
+  ),
+  layerBytes: bytes('CODERUNNER_LAYER_BYTES', 'Size of the installed packages of one project.', GiB, {
+    min: MiB,
+    max: 1024 * GiB,
+  }),
+  packagesBytes: bytes(
+    'CODERUNNER_PACKAGES_BYTES',
+    'Installed packages that are kept in all; the least recently used go first.',
+    5 * GiB,
+    { min: MiB, max: 1024 * GiB },
+  ),
+  packagesAge: duration(
+    'CODERUNNER_PACKAGES_AGE',
+    'Installed packages that no run used for this long are removed.',
+    30 * 24 * HOUR,
+    { min: MINUTE, max: 3650 * 24 * HOUR },
+  ),
 
   // What is kept
   outputWindow: bytes(

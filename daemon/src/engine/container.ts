@@ -40,6 +40,8 @@ export interface ContainerSpec {
   mounts?: readonly VolumeMount[];
   /** The network it is on; none where none is named. */
   network?: string;
+  /** Names of hosts have an answer in it. */
+  resolvesNames?: boolean;
   /** Another OCI runtime than the engine's usual one. */
   ociRuntime?: string;
 }
@@ -53,7 +55,7 @@ function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid
 /** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
 export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
   const uid = FIRST_UID + spec.user;
-  const { mounts = [], network } = spec;
+  const { mounts = [], network, resolvesNames = false } = spec;
   return {
     Image: spec.image,
     Cmd: ['--uid', `${uid}`, ...spec.command],
@@ -74,7 +76,7 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       ReadonlyRootfs: true,
       NetworkMode: network ?? 'none',
       // The engine's own name server runs outside of the container's network, and would carry questions out of it.
-      ...(network === undefined ? {} : { Dns: ['127.0.0.1'] }),
+      ...(network === undefined || resolvesNames ? {} : { Dns: ['127.0.0.1'] }),
       IpcMode: 'private',
       CapDrop: ['ALL'],
       CapAdd: ['SETUID', 'SETGID', 'KILL'],

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { EmbeddedBroker } from '../broker/embedded.ts';
 import type { Config } from '../config.ts';
+import { Packages } from '../packages/packages.ts';
 import { EngineLink } from '../pool/engine-link.ts';
 import { Pool } from '../pool/pool.ts';
 import { CodeRunnerError, type DaemonStatus, PROTOCOL_VERSION } from '../protocol/index.ts';
@@ -18,6 +19,8 @@ import { buildApp } from './app.ts';
 
 /** How often a quiet daemon writes its log back and forgets old runs. */
 const TIDY_EVERY_MS = 60_000;
+/** Containers of a language wait from the start where it was used within this time: over a weekend, not over a holiday. */
+const USED_WITHIN_MS = 7 * 24 * 3_600_000;
 
 /** What clients of this machine find in `daemon.json`. */
 export interface Discovery {
@@ -58,9 +61,11 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const images = new Images(config, () => link.engine);
   await images.prepare(runtimes);
   const instance = await instanceOf(config.dataDir);
-  const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, log }));
+  const used = store.usedRuntimes(new Date(Date.now() - USED_WITHIN_MS).toISOString());
+  const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, used, log }));
+  const packages = rollback.use(new Packages({ config, link, images, pool, instance, log }));
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, link, images, runtimes, log });
+  const runs = new Runs({ config, store, blobs, broker, pool, packages, link, images, runtimes, log });
 
   const token = config.token || randomBytes(32).toString('base64url');
   const startedAt = new Date().toISOString();
@@ -89,6 +94,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     config,
     runs,
     pool,
+    packages,
     blobs,
     images,
     runtimes,
@@ -111,7 +117,9 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     () => {
       const busy = runs.counts.queued + runs.counts.running > 0;
       if (!busy) {
-        tidy(store, blobs, config).catch((error) => log.error({ err: error }, 'tidying up failed; trying again later'));
+        tidy(store, blobs, packages, config).catch((error) =>
+          log.error({ err: error }, 'tidying up failed; trying again later'),
+        );
       }
       if (busy || clients.size > 0) activeAt = Date.now();
       else if (options.stopWhenIdle && Date.now() - activeAt >= config.idleStop) {
@@ -123,6 +131,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   );
   rollback.defer(() => clearInterval(tidying));
 
+  packages.start();
   await pool.start();
   runs.start();
   await announce(config.dataDir, {
@@ -165,9 +174,10 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   return daemon;
 }
 
-async function tidy(store: Store, blobs: Blobs, config: Config): Promise<void> {
+async function tidy(store: Store, blobs: Blobs, packages: Packages, config: Config): Promise<void> {
   store.tidy(config.historyRuns);
   await blobs.tidy();
+  await packages.tidy();
 }
 
 /** Who may put files into the data folder could have the token written into one of theirs. */

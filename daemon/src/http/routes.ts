@@ -2,6 +2,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import * as Type from 'typebox';
 import type { Config } from '../config.ts';
+import type { Packages } from '../packages/packages.ts';
 import type { Pool } from '../pool/pool.ts';
 import {
   BlobsMissing,
@@ -10,6 +11,8 @@ import {
   DaemonStatus,
   ErrorSchema,
   OutputPage,
+  PackageList,
+  PackagesPruned,
   PoolStatus,
   Run,
   RunList,
@@ -31,6 +34,7 @@ export interface RouteOptions {
   config: Config;
   runs: Runs;
   pool: Pool;
+  packages: Packages;
   blobs: Blobs;
   images: Images;
   runtimes: readonly Runtime[];
@@ -47,7 +51,7 @@ const errors = { '4xx': ErrorSchema, '5xx': ErrorSchema };
 const LONGEST_POLL_MS = 60_000;
 
 export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
-  const { config, runs, pool, blobs, images, runtimes, brokenRuntimes } = options;
+  const { config, runs, pool, packages, blobs, images, runtimes, brokenRuntimes } = options;
 
   app.post(
     '/v1/runs',
@@ -268,6 +272,46 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
         })),
       ],
     }),
+  );
+
+  app.get(
+    '/v1/packages',
+    {
+      schema: {
+        summary: 'Your installed packages, the latest used first',
+        tags: ['packages'],
+        response: { 200: PackageList, ...errors },
+      },
+    },
+    async (request) => ({ packages: packages.list(request.owner) }),
+  );
+
+  app.delete(
+    '/v1/packages',
+    {
+      schema: {
+        summary: 'Remove all installed packages that no run uses',
+        tags: ['packages'],
+        response: { 200: PackagesPruned, ...errors },
+      },
+    },
+    async (request) => packages.prune(request.owner),
+  );
+
+  app.delete(
+    '/v1/packages/:id',
+    {
+      schema: {
+        summary: 'Remove installed packages',
+        tags: ['packages'],
+        params: id,
+        response: { 204: Type.Null(), ...errors },
+      },
+    },
+    async (request, reply) => {
+      await packages.remove(request.owner, request.params.id);
+      return reply.code(204).send(null);
+    },
   );
 
   app.get(

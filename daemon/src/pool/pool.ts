@@ -8,11 +8,12 @@ import { randomInt } from 'node:crypto';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
-import { type ContainerSpec, RUN_UIDS } from '../engine/container.ts';
+import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
+import { imageName } from '../runtimes/service.ts';
 import type { EngineLink } from './engine-link.ts';
 import { Sandbox } from './sandbox.ts';
 
@@ -20,6 +21,12 @@ import { Sandbox } from './sandbox.ts';
 const REFILL_DELAY_MS = 250;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
+
+/** Marks containers, networks and volumes of packages. */
+export const PACKAGES_LABEL = 'coderunner.packages';
+
+/** Shelves of packages and services that wait at the same time; the one that was used least recently gives way. */
+const MOST_KEPT = 4;
 
 /** A sandbox for one run. Whoever has it must dispose of it. */
 export interface Lease extends AsyncDisposable {
@@ -34,6 +41,8 @@ export interface LeaseRequest {
   runtime: Runtime;
   owner: string;
   memoryBytes: number;
+  /** Installed packages, as a folder of the container. */
+  mount?: VolumeMount;
   signal: AbortSignal;
 }
 
@@ -42,12 +51,15 @@ interface Waiter {
   reject(error: Error): void;
 }
 
-/** The waiting containers of one runtime and one size of memory. */
+/** The waiting containers of one runtime with the same services, one size of memory, and the same packages. */
 class Shelf {
   readonly runtime: Runtime;
   readonly memoryBytes: number;
-  /** How many should wait; 0 for sizes that only single runs asked for. */
-  readonly target: number;
+  readonly mount: VolumeMount | undefined;
+  /** What people know a runtime by: nothing was asked for that is not usual. */
+  readonly isStandard: boolean;
+  /** How many should wait; 0 for sizes that only single runs asked for, and for what was not used for long. */
+  target = 0;
   readonly idle: Sandbox[] = [];
   readonly waiters: Waiter[] = [];
   creating = 0;
@@ -61,11 +73,20 @@ class Shelf {
   pause: NodeJS.Timeout | undefined;
   /** The length of the present pause, where a failure is its reason. */
   backOffMs: number | undefined;
+  /** Ends the time for which packages and services wait after their last use. */
+  expiry: NodeJS.Timeout | undefined;
 
-  constructor(runtime: Runtime, memoryBytes: number, target: number) {
+  /** @param isLanguage no run added services */
+  constructor(runtime: Runtime, memoryBytes: number, mount: VolumeMount | undefined, isLanguage: boolean) {
     this.runtime = runtime;
     this.memoryBytes = memoryBytes;
-    this.target = target;
+    this.mount = mount;
+    this.isStandard = isLanguage && mount === undefined && memoryBytes === runtime.limits.memoryBytes;
+  }
+
+  /** Somebody waits for it, has it, or it is just being made. */
+  get isBusy(): boolean {
+    return this.leased + this.creating + this.waiters.length > 0;
   }
 
   get missing(): number {
@@ -87,6 +108,8 @@ export class Pool {
   readonly #instance: string;
   readonly #log: Logger;
   readonly #creation: PQueue;
+  /** Names of the images of languages as they are. */
+  readonly #languages: ReadonlySet<string>;
   readonly #shelves = new Map<string, Shelf>();
   readonly #stop = new AbortController();
   /** Every container that is not given up: waiting or leased. */
@@ -99,13 +122,17 @@ export class Pool {
   /** Removals under way, so that stopping can wait for them. */
   readonly #removals = new Set<Promise<void>>();
 
-  /** @param instance identifies this daemon's data folder; containers that carry it and are not ours now are left-overs */
+  /**
+   * @param options.instance identifies this daemon's data folder; containers that carry it and are not ours now are left-overs
+   * @param options.used ids of the runtimes that were used lately: theirs wait from the start, others from their first use on
+   */
   constructor(options: {
     config: Config;
     link: EngineLink;
     images: Images;
     instance: string;
     runtimes: Runtime[];
+    used: readonly string[];
     log: Logger;
   }) {
     this.#config = options.config;
@@ -114,7 +141,13 @@ export class Pool {
     this.#instance = options.instance;
     this.#log = options.log;
     this.#creation = new PQueue({ concurrency: options.config.createConcurrency });
-    for (const runtime of options.runtimes) this.#shelf(runtime, runtime.limits.memoryBytes);
+    this.#languages = new Set(options.runtimes.map(imageName));
+    const { poolPrewarm, poolSize } = options.config;
+    for (const runtime of options.runtimes) {
+      const shelf = this.#shelf(runtime, runtime.limits.memoryBytes);
+      const waits = [...options.used, ...poolPrewarm].some((name) => name === runtime.id || name === 'all');
+      shelf.target = waits ? poolSize : 0;
+    }
     this.#link.on('up', (engine) => void this.#engineUp(engine));
     this.#link.on('down', (problem) => this.#engineDown(problem));
   }
@@ -128,14 +161,15 @@ export class Pool {
    * A container for one run: one that waits, or a new one.
    * @throws CodeRunnerError engine_unavailable, engine_error, runtime_not_built; the signal's reason when aborted
    */
-  async lease({ runtime, owner, memoryBytes, signal }: LeaseRequest): Promise<Lease> {
+  async lease({ runtime, owner, memoryBytes, mount, signal }: LeaseRequest): Promise<Lease> {
     signal.throwIfAborted();
-    const shelf = this.#shelf(runtime, memoryBytes);
+    const shelf = this.#shelf(runtime, memoryBytes, mount);
     const waiting = shelf.idle.shift();
     if (waiting) shelf.hits++;
     else shelf.misses++;
     const sandbox = waiting ?? (await this.#wait(shelf, signal));
     shelf.leased++;
+    this.#keep(shelf);
     this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
     this.#delayRefill(shelf, REFILL_DELAY_MS);
     let disposed: Promise<void> | undefined;
@@ -172,6 +206,7 @@ export class Pool {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     for (const shelf of this.#shelves.values()) {
       shelf.resume();
+      clearTimeout(shelf.expiry);
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(this.#stop.signal.reason);
       for (const sandbox of shelf.idle.splice(0)) this.#remove(sandbox);
     }
@@ -186,19 +221,63 @@ export class Pool {
     if (!this.#link.problem) await this.#removeLeftOvers(this.#link.engine);
   }
 
-  #shelf(runtime: Runtime, memoryBytes: number): Shelf {
-    const key = `${runtime.id} ${memoryBytes}`;
+  /**
+   * Lets nothing with that volume wait any more. Resolves when no container has it.
+   * @returns false where a run uses it
+   */
+  async retire(volume: string): Promise<boolean> {
+    const shelves = [...this.#shelves.values()].filter(({ mount }) => mount?.volume === volume);
+    if (shelves.some((shelf) => shelf.leased + shelf.waiters.length > 0)) return false;
+    for (const shelf of shelves) shelf.target = 0;
+    await Promise.all(shelves.map((shelf) => this.#clear(shelf)));
+    return !shelves.some((shelf) => shelf.isBusy);
+  }
+
+  #shelf(runtime: Runtime, memoryBytes: number, mount?: VolumeMount): Shelf {
+    const name = imageName(runtime);
+    const key = [name, memoryBytes, mount?.volume].join(' ');
     let shelf = this.#shelves.get(key);
     if (!shelf) {
-      shelf = new Shelf(runtime, memoryBytes, memoryBytes === runtime.limits.memoryBytes ? this.#config.poolSize : 0);
+      shelf = new Shelf(runtime, memoryBytes, mount, this.#languages.has(name));
       this.#shelves.set(key, shelf);
     }
     return shelf;
   }
 
+  /** A language that is used waits in full from now on, what a run added to it with one container for a while. */
+  #keep(shelf: Shelf): void {
+    const { poolSize, poolKeep } = this.#config;
+    if (shelf.isStandard) shelf.target = poolSize;
+    if (shelf.isStandard || shelf.memoryBytes !== shelf.runtime.limits.memoryBytes) return;
+    clearTimeout(shelf.expiry);
+    if (this.#stop.signal.aborted) return;
+    shelf.target = Math.min(1, poolSize);
+    shelf.expiry = setTimeout(() => this.#expire(shelf), poolKeep);
+    // In the order of their last use, so that the first is the one to give way.
+    const key = [...this.#shelves].find(([, one]) => one === shelf)?.[0] as string;
+    this.#shelves.delete(key);
+    this.#shelves.set(key, shelf);
+    const kept = [...this.#shelves.values()].filter((one) => !one.isStandard && one.target > 0);
+    for (const oldest of kept.slice(0, -MOST_KEPT)) this.#expire(oldest);
+  }
+
+  #expire(shelf: Shelf): void {
+    shelf.target = 0;
+    void this.#clear(shelf);
+  }
+
+  /** Removes what waits, and what is being made when it comes. */
+  async #clear(shelf: Shelf): Promise<void> {
+    clearTimeout(shelf.expiry);
+    await Promise.all(shelf.idle.splice(0).map((sandbox) => this.#remove(sandbox)));
+    if (shelf.creating > 0) await this.#creation.onIdle();
+    if (shelf.target > 0 || shelf.isBusy || shelf.isStandard) return;
+    for (const [key, one] of this.#shelves) if (one === shelf) this.#shelves.delete(key);
+  }
+
   /** One per runtime, as people know them; sizes that single runs asked for are not listed. */
   #standardShelves(): Shelf[] {
-    return [...this.#shelves.values()].filter((shelf) => shelf.memoryBytes === shelf.runtime.limits.memoryBytes);
+    return [...this.#shelves.values()].filter((shelf) => shelf.isStandard);
   }
 
   #wait(shelf: Shelf, signal: AbortSignal): Promise<Sandbox> {
@@ -348,7 +427,9 @@ export class Pool {
   /** Never rejects: where it fails, the next time does it. */
   async #removeLeftOvers(engine: Engine): Promise<void> {
     try {
-      const left = (await engine.listOurs({ instance: this.#instance })).filter(({ id }) => !this.#live.has(id));
+      const left = (await engine.listOurs({ instance: this.#instance })).filter(
+        ({ id, labels }) => !this.#live.has(id) && !isInstalling(labels),
+      );
       await Promise.all(left.map(({ id }) => engine.remove(id)));
       if (left.length > 0) this.#log.info({ containers: left.length }, 'removed containers that were left over');
     } catch (error) {
@@ -370,21 +451,35 @@ export class Pool {
     }
   }
 
-  #spec({ runtime, memoryBytes }: Shelf): ContainerSpec {
+  #spec({ runtime, memoryBytes, mount }: Shelf): ContainerSpec {
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
+    const { services } = runtime;
     this.#user = (this.#user + 1) % RUN_UIDS;
     return {
       image: this.#images.tag(runtime),
       labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
-      command: runtime.warm ? ['--', ...runtime.warm.argv] : [],
+      command: [
+        ...services.flatMap(({ executable }) => ['--service', executable]),
+        ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
+      ],
       user: this.#user,
-      memoryBytes,
-      pids: runtime.limits.pids,
+      memoryBytes: memoryBytes + sum(services.map((service) => service.memoryBytes)),
+      pids: runtime.limits.pids + sum(services.map(({ pids }) => pids)),
       cpus,
       workspaceBytes,
       workspaceFiles,
-      tmpBytes,
+      tmpBytes: tmpBytes + sum(services.map(({ diskBytes }) => diskBytes)),
+      ...(mount ? { mounts: [mount] } : {}),
       ...(ociRuntime ? { ociRuntime } : {}),
     };
   }
+}
+
+/** Containers that install packages carry the same instance; those who made them remove them. */
+function isInstalling(labels: Record<string, string>): boolean {
+  return labels[PACKAGES_LABEL] !== undefined;
+}
+
+function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
 }

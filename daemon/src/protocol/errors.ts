@@ -68,6 +68,13 @@ export const ERRORS = {
     status: 413,
     hint: 'The files do not fit into the sandbox; leave some out or raise CODERUNNER_WORKSPACE_BYTES.',
   },
+  // Packages
+  install_failed: { status: 422, hint: 'What the package manager printed says why.' },
+  registry_unreachable: {
+    status: 502,
+    hint: 'Name another registry in CODERUNNER_REGISTRIES, or the proxy that leads to it in CODERUNNER_REGISTRY_PROXY.',
+  },
+  packages_in_use: { status: 409, hint: 'Wait until the run that uses them has ended.' },
   // The daemon and its command line
   already_running: {
     status: 409,

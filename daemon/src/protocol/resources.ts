@@ -85,6 +85,12 @@ export const RunRequest = Type.Object(
         description: 'What the runtime lets a run choose, such as the language standard; `GET /v1/runtimes` lists it',
       }),
     ),
+    services: Type.Optional(
+      Type.Array(Type.String({ maxLength: 100 }), {
+        maxItems: 10,
+        description: 'What is to run beside the program in its sandbox, such as `mariadb`; `GET /v1/runtimes` lists it',
+      }),
+    ),
     limits: Type.Optional(LimitsRequest),
     priority: Type.Optional(
       Type.Integer({ minimum: -10, maximum: 10, description: 'Higher runs first among the owner’s own' }),
@@ -131,6 +137,23 @@ export const ErrorSchema = Type.Object({
 export const ProducedFile = Type.Object({ path: Type.String(), sizeBytes: Type.Integer(), sha256: Sha256 });
 export type ProducedFile = Static<typeof ProducedFile>;
 
+/** A line of a run's results: what one statement gave. */
+export const StatementResult = Type.Object({
+  file: Type.String({ description: 'Path below the workspace' }),
+  line: Type.Integer({ description: 'Where the statement begins' }),
+  statement: Type.String({ description: 'Its beginning' }),
+  columns: Type.Array(Type.Object({ name: Type.String(), type: Type.String() })),
+  rows: Type.Array(Type.Array(Type.Union([Type.String(), Type.Null()])), {
+    description: 'As the server writes them; bytes that are no text as 0x…; NULL is null',
+  }),
+  rowCount: Type.Optional(Type.Integer({ description: 'How many rows there are, of a statement that gives some' })),
+  rowsAffected: Type.Optional(Type.Integer({ description: 'How many rows were changed, of any other statement' })),
+  truncated: Type.Boolean({ description: 'Rows, or parts of long values, were left out' }),
+  ms: Type.Number(),
+  error: Type.Optional(Type.Object({ code: Type.Integer(), state: Type.String(), message: Type.String() })),
+});
+export type StatementResult = Static<typeof StatementResult>;
+
 export const Run = Type.Object({
   id: Type.String(),
   state: Type.Enum([...LIVE_STATES, ...END_STATES]),
@@ -141,6 +164,7 @@ export const Run = Type.Object({
   startedAt: Type.Union([Type.String(), Type.Null()]),
   endedAt: Type.Union([Type.String(), Type.Null()]),
   options: Type.Record(Type.String(), Type.String(), { description: 'Every option of the runtime, as it was chosen' }),
+  services: Type.Array(Type.String(), { description: 'What was asked for beside the program' }),
   limits: Limits,
   tty: Type.Boolean(),
   exitCode: Type.Union([Type.Integer(), Type.Null()]),
@@ -159,6 +183,9 @@ export const Run = Type.Object({
   }),
   outputBytes: Type.Integer({ description: 'How much the program has printed: the next sequence number' }),
   files: Type.Array(ProducedFile),
+  results: Type.Union([Type.Object({ sizeBytes: Type.Integer(), sha256: Sha256 }), Type.Null()], {
+    description: 'Tables that a language such as SQL gives: contents with a `StatementResult` a line',
+  }),
 });
 export type Run = Static<typeof Run>;
 
@@ -199,6 +226,7 @@ export const RuntimeInfo = Type.Object({
   extensions: Type.Array(Type.String()),
   entry: Type.String(),
   options: Type.Record(Type.String(), RuntimeOption, { description: 'What a run may choose, by name' }),
+  services: Type.Array(Type.String(), { description: 'What a run may ask for beside its program' }),
   limits: Limits,
   warm: Type.Boolean({ description: 'Has an interpreter that waits' }),
   state: Type.Enum(['ready', 'not_built', 'broken']),
@@ -207,6 +235,20 @@ export const RuntimeInfo = Type.Object({
 export type RuntimeInfo = Static<typeof RuntimeInfo>;
 export const RuntimeList = Type.Object({ runtimes: Type.Array(RuntimeInfo) });
 export type RuntimeList = Static<typeof RuntimeList>;
+
+export const PackageLayer = Type.Object({
+  id: Type.String(),
+  runtime: Type.String(),
+  manifest: Type.String({ description: 'The file that names them, such as package.json' }),
+  sizeBytes: Type.Integer(),
+  createdAt: Type.String({ description: 'ISO 8601' }),
+  usedAt: Type.String({ description: 'ISO 8601' }),
+});
+export type PackageLayer = Static<typeof PackageLayer>;
+export const PackageList = Type.Object({ packages: Type.Array(PackageLayer) });
+export type PackageList = Static<typeof PackageList>;
+export const PackagesPruned = Type.Object({ removed: Type.Integer(), sizeBytes: Type.Integer() });
+export type PackagesPruned = Static<typeof PackagesPruned>;
 
 export const PoolStatus = Type.Object({
   engine: Type.Object({

@@ -126,11 +126,11 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
     warmInterpreter ||= exit.warm;
     const verdict = judge(exit, limits, context);
     if (verdict || stage === 'run') {
-      const files = stage === 'run' && spec.collect.length > 0 ? await collect(context) : [];
+      const produced = stage === 'run' ? await collect(context) : { files: [], results: null };
       return {
         ...summarise(stages),
         ...(verdict ?? { state: 'succeeded', message: null }),
-        files,
+        ...produced,
         warm: { container: lease.hit, interpreter: warmInterpreter },
       };
     }
@@ -290,11 +290,25 @@ function archive({ spec, live, blobs }: ExecuteContext): AsyncIterable<Uint8Arra
   return pack as AsyncIterable<Buffer>;
 }
 
-/** The files that the program produced, put among the owner's contents. */
-async function collect({ live, spec, lease, blobs, config }: ExecuteContext): Promise<ProducedFile[]> {
+/** The files that the program produced and the tables that its runner wrote, put among the owner's contents. */
+async function collect(context: ExecuteContext): Promise<Pick<Run, 'files' | 'results'>> {
+  const { results } = context.runtime;
+  const globs = [...context.spec.collect, ...(results === undefined ? [] : [results])];
+  const files = globs.length > 0 ? await collectFiles(context, globs) : [];
+  const found = files.find(({ path }) => path === results);
+  return {
+    files: files.filter((file) => file !== found),
+    results: found ? { sizeBytes: found.sizeBytes, sha256: found.sha256 } : null,
+  };
+}
+
+async function collectFiles(
+  { live, lease, blobs, config }: ExecuteContext,
+  globs: readonly string[],
+): Promise<ProducedFile[]> {
   const { agent } = lease.sandbox;
   const extract = tar.extract();
-  const request = { globs: spec.collect, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
+  const request = { globs, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
   const late = setTimeout(() => agent.close('The produced files did not come in time.'), COLLECT_WITHIN_MS);
   try {
     // The sum is bounded, so slices need no flow control of their own. The agent keeps to it; one that a program took over may not.

@@ -61,6 +61,8 @@ export class OutputLog {
   /** From now on `grant` is told how many more bytes the program may print. */
   connect(grant: (bytes: number) => void): void {
     this.#grant = grant;
+    // What was printed before, by others than this program, took nothing of what it is granted.
+    this.#granted = this.#end;
     this.#regrant();
   }
 

@@ -6,17 +6,28 @@ import { randomBytes } from 'node:crypto';
 import type { Logger } from 'pino';
 import type { Broker, Job } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
+import { InstallFailure } from '../packages/installation.ts';
+import type { Layer, Packages } from '../packages/packages.ts';
 import type { EngineLink } from '../pool/engine-link.ts';
 import type { Lease, Pool } from '../pool/pool.ts';
-import { CodeRunnerError, formatDuration, type Run, type RunRequest, type RunState } from '../protocol/index.ts';
+import {
+  CHANNEL,
+  CodeRunnerError,
+  formatDuration,
+  type Run,
+  type RunRequest,
+  type RunState,
+} from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
+import { imageName, withServices } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
-import { execute, type Outcome } from './execute.ts';
+import { type ExecuteContext, execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
 import { admit, type RunSpec, tooLarge } from './spec.ts';
+import { describeStage } from './verdict.ts';
 
 /** Small specifications of waiting runs that are kept in memory beside those of running ones; others are read back from the store. */
 const SPECS_IN_MEMORY = 64;
@@ -30,6 +41,7 @@ export interface RunsOptions {
   blobs: Blobs;
   broker: Broker;
   pool: Pool;
+  packages: Packages;
   link: EngineLink;
   images: Pick<Images, 'state'>;
   runtimes: readonly Runtime[];
@@ -212,19 +224,24 @@ export class Runs {
     const { pool, runtimes, blobs, config, store } = this.#options;
     const spec = this.#spec(live.id);
     this.#specs.set(live.id, spec);
-    const runtime = runtimes.find(({ id }) => id === spec.runtime);
-    if (!runtime) {
+    const language = runtimes.find(({ id }) => id === spec.runtime);
+    if (!language) {
       const problem = new CodeRunnerError('unknown_runtime', `The runtime "${spec.runtime}" is no longer here.`);
       this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
       return 'done';
     }
+    const runtime = withServices(language, spec.services);
     live.move('starting', { startedAt: new Date().toISOString() });
     let lease: Lease;
+    let packages: ExecuteContext['packages'];
     try {
+      using layer = await this.#packages(live, spec, language);
+      packages = layer && { installed: layer.exit };
       lease = await pool.lease({
         runtime,
         owner: live.owner,
         memoryBytes: spec.limits.memoryBytes,
+        ...(layer ? { mount: layer.mount } : {}),
         signal: live.stop.signal,
       });
     } catch (error) {
@@ -233,7 +250,7 @@ export class Runs {
     try {
       // Until here a daemon that comes back finds it queued, and runs it; from here on it must not run twice.
       store.update(live.run);
-      this.#settle(live, await execute({ live, spec, runtime, lease, blobs, config }));
+      this.#settle(live, await execute({ live, spec, runtime, lease, packages, blobs, config }));
     } finally {
       // In the background: whoever waits for the run does not wait for the engine to clean up.
       void lease
@@ -243,11 +260,46 @@ export class Runs {
     return 'done';
   }
 
+  /** What the run's manifest names; what installing it prints is a part of the run's output. */
+  #packages(live: LiveRun, spec: RunSpec, runtime: Runtime): Promise<Layer | undefined> {
+    const { packages, blobs } = this.#options;
+    const files = spec.files.map((file) => ({
+      path: file.path,
+      read: () =>
+        'content' in file
+          ? Promise.resolve(Buffer.from(file.content, file.encoding ?? 'utf8'))
+          : blobs.read(live.owner, file.sha256),
+    }));
+    return packages.layerFor({
+      owner: live.owner,
+      runtime,
+      entry: spec.entry,
+      files,
+      signal: live.stop.signal,
+      onInstall: () => {
+        live.move('installing');
+        live.announce();
+      },
+      // The program's own output stays its own; a terminal has one channel only, and wants its line ends.
+      print: (text) =>
+        live.print(
+          spec.tty ? CHANNEL.stdout : CHANNEL.stderr,
+          Buffer.from(spec.tty ? text.replaceAll('\n', '\r\n') : text),
+        ),
+    });
+  }
+
   /** Nothing ran yet, so nothing is lost: back to the queue where the engine went away, else the run ends saying why. */
   #noSandbox(live: LiveRun, error: unknown): 'done' | 'again' {
     const { link } = this.#options;
     if (live.stop.signal.aborted) {
       this.#settle(live, live.stop.signal.reason as Outcome);
+      return 'done';
+    }
+    if (error instanceof InstallFailure) {
+      const stages = error.exit ? [describeStage(error.exit)] : [];
+      const exitCode = error.exit?.exitCode ?? null;
+      this.#settle(live, { state: error.state, message: error.message, error: error.error.toJSON(), stages, exitCode });
       return 'done';
     }
     const problem =
@@ -315,11 +367,13 @@ export class Runs {
   /** Clients can build what is missing. That the engine does not answer is found by whoever asks it for a sandbox. */
   async #checkImage(spec: RunSpec): Promise<void> {
     const { images, runtimes } = this.#options;
-    const runtime = runtimes.find(({ id }) => id === spec.runtime) as Runtime;
+    const runtime = withServices(runtimes.find(({ id }) => id === spec.runtime) as Runtime, spec.services);
     const state = await images.state(runtime).catch(() => 'ready');
     if (state === 'ready') return;
+    const name = imageName(runtime);
     throw new CodeRunnerError('runtime_not_built', `The image of ${runtime.name} has not been built yet.`, {
-      details: { runtime: runtime.id },
+      hint: `Build it with \`coderunner runtimes build ${name}\`.`,
+      details: { runtime: name },
     });
   }
 
@@ -358,6 +412,7 @@ function newRun(spec: RunSpec): Run {
     startedAt: null,
     endedAt: null,
     options: spec.options,
+    services: spec.services,
     limits: spec.limits,
     tty: spec.tty !== null,
     exitCode: null,
@@ -371,6 +426,7 @@ function newRun(spec: RunSpec): Run {
     warm: { container: false, interpreter: false },
     outputBytes: 0,
     files: [],
+    results: null,
   };
 }
 

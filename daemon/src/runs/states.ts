@@ -9,6 +9,7 @@ const MOVES: Record<RunState, readonly RunState[]> = {
   // back to the queue when the engine went away before anything ran
   starting: ['queued', 'installing', 'compiling', 'running', 'out_of_memory', ...BEFORE_A_STAGE],
   installing: [
+    'queued',
     'compiling',
     'running',
     'install_failed',

@@ -16,6 +16,7 @@ import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
 import type { Runtime } from './runtime.ts';
+import { imageName, SERVICES_FOLDER, type Service } from './service.ts';
 
 /** The Debian base when it was built here from packages, where no registry answers. */
 export const OWN_DEBIAN = 'coderunner/debian:trixie';
@@ -33,9 +34,12 @@ const AGENT = { id: 'agent' };
 export const PROXY = { id: 'proxy' };
 const LAST_LINES = 20;
 
+/** An image of ours: one of those above, or a language's, alone or with services on it. */
+type ImageOf = Pick<Runtime, 'id'> & { readonly services?: readonly Pick<Service, 'id'>[] };
+
 /** What a person may be shown while images are built. */
 export interface BuildProgress {
-  /** `base`, `agent`, or the id of a runtime. */
+  /** `base`, `agent`, or the name of a language's image. */
   image: string;
   /** The Dockerfile's step, where it is known. */
   step?: number;
@@ -50,6 +54,12 @@ export interface BuildOptions {
   force?: boolean;
 }
 
+/** What the engine is sent to build an image from. */
+interface Context {
+  dockerfile: string;
+  files: ContextFile[];
+}
+
 interface ContextFile {
   path: string;
   bytes: Buffer;
@@ -60,6 +70,7 @@ export class Images {
   readonly #config: Config;
   readonly #engine: () => Engine;
   readonly #installation: string;
+  /** By {@link imageName}. */
   readonly #tags = new Map<string, string>();
   /** Images that were there when last asked; they are asked for again when a container could not be made. */
   readonly #ready = new Set<string>();
@@ -76,26 +87,32 @@ export class Images {
 
   /** Works out the tags; to be called before anything else. */
   async prepare(runtimes: readonly Runtime[]): Promise<void> {
-    const set = (id: string, standsOn: string, files: ContextFile[]) => {
+    const set = (name: string, standsOn: string, files: ContextFile[]) => {
       const hash = digest([{ path: 'stands-on', bytes: Buffer.from(standsOn), executable: false }, ...files]);
-      this.#tags.set(id, `coderunner/${id}:${hash}`);
+      this.#tags.set(name, `coderunner/${name.replaceAll('+', '-')}:${hash}`);
     };
     set('base', this.#config.baseImage, await bundledFiles('base'));
     set('agent', this.tag(BASE), await bundledFiles('agent'));
     set('proxy', this.tag(AGENT), await bundledFiles('proxy'));
-    for (const runtime of runtimes) set(runtime.id, this.tag(AGENT), await imageFiles(runtime));
+    for (const runtime of runtimes) {
+      set(runtime.id, this.tag(AGENT), await imageFiles(runtime));
+      for (const services of combinations(runtime.offers)) {
+        const below = { id: runtime.id, services: services.slice(0, -1) };
+        set(imageName({ id: runtime.id, services }), this.tag(below), await serviceFiles(services.at(-1) as Service));
+      }
+    }
   }
 
-  /** The image of a runtime, by name and hash. */
-  tag(runtime: Pick<Runtime, 'id'>): string {
-    const tag = this.#tags.get(runtime.id);
-    if (tag === undefined) throw new Error(`The tag of ${runtime.id} was not prepared.`);
+  /** The image of a runtime, with its services, by name and hash. */
+  tag(image: ImageOf): string {
+    const tag = this.#tags.get(imageName(image));
+    if (tag === undefined) throw new Error(`The tag of ${imageName(image)} was not prepared.`);
     return tag;
   }
 
   /** Whether the image is there. @throws CodeRunnerError engine_unavailable */
-  async state(runtime: Pick<Runtime, 'id'>): Promise<'ready' | 'not_built'> {
-    const tag = this.tag(runtime);
+  async state(image: ImageOf): Promise<'ready' | 'not_built'> {
+    const tag = this.tag(image);
     if (this.#ready.has(tag)) return 'ready';
     if (!(await this.#claim(tag))) return 'not_built';
     this.#ready.add(tag);
@@ -103,32 +120,43 @@ export class Images {
   }
 
   /** Asks the engine again the next time. */
-  doubt(runtime: Pick<Runtime, 'id'>): void {
-    this.#ready.delete(this.tag(runtime));
+  doubt(image: ImageOf): void {
+    this.#ready.delete(this.tag(image));
   }
 
   /**
    * Builds what is missing, base and agent first, one after the other, and removes images of ours that they replace.
-   * @returns the ids of what was built
+   * @returns the names of what was built
    * @throws CodeRunnerError base_image_unavailable, build_failed; the signal's reason when aborted
    */
   async build(runtimes: readonly Runtime[], options: BuildOptions): Promise<string[]> {
+    const { force = false } = options;
     const built: string[] = [];
-    const wanted = [];
-    for (const runtime of runtimes)
-      if (options.force || (await this.state(runtime)) === 'not_built') wanted.push(runtime);
-    if (wanted.length === 0) return built;
-    const build = async (id: string, buildargs: Record<string, string>, files: ContextFile[]) => {
-      await this.#buildOne(id, buildargs, files, options);
-      built.push(id);
+    const missing = async (image: ImageOf) => force || (await this.state(image)) === 'not_built';
+    const build = async (image: ImageOf, buildargs: Record<string, string>, context: Context) => {
+      await this.#buildOne(image, buildargs, context, options);
+      built.push(imageName(image));
     };
+    const wanted: Runtime[] = [];
+    for (const runtime of runtimes) if (await missing(runtime)) wanted.push(runtime);
+    if (wanted.length === 0) return built;
     const args = { BASE: this.tag(BASE), AGENT: this.tag(AGENT) };
-    if (options.force || (await this.state(BASE)) === 'not_built')
-      await build('base', { DEBIAN: await this.#debian(options) }, await bundledFiles('base'));
-    if (options.force || (await this.state(AGENT)) === 'not_built')
-      await build('agent', { BASE: args.BASE }, await bundledFiles('agent'));
-    for (const runtime of wanted)
-      await build(runtime.id, args, [...(await imageFiles(runtime)), ...(await certificates(this.#config))]);
+    if (await missing(BASE))
+      await build(BASE, { DEBIAN: await this.#debian(options) }, context('base', await bundledFiles('base')));
+    if (await missing(AGENT)) await build(AGENT, { BASE: args.BASE }, context('agent', await bundledFiles('agent')));
+    const authorities = await certificates(this.#config);
+    for (const runtime of wanted) {
+      const { id, services } = runtime;
+      if (await missing({ id })) await build({ id }, args, context(id, [...(await imageFiles(runtime)), ...authorities]));
+      for (const [index, service] of services.entries()) {
+        const image = { id, services: services.slice(0, index + 1) };
+        if (!(await missing(image))) continue;
+        const below = this.tag({ id, services: services.slice(0, index) });
+        const files = [...(await serviceFiles(service)), ...authorities];
+        const buildargs = { ...args, IMAGE: below, LANGUAGE: id };
+        await build(image, buildargs, context(`${SERVICES_FOLDER}/${service.id}`, files));
+      }
+    }
     await this.#removeReplaced();
     return built;
   }
@@ -140,24 +168,25 @@ export class Images {
   async buildProxy(options: BuildOptions): Promise<void> {
     if ((await this.state(PROXY)) === 'ready') return;
     const args = { BASE: this.tag(BASE), AGENT: this.tag(AGENT) };
-    await this.#buildOne(PROXY.id, args, await bundledFiles(PROXY.id), options);
+    await this.#buildOne(PROXY, args, context(PROXY.id, await bundledFiles(PROXY.id)), options);
   }
 
   async #buildOne(
-    image: string,
+    image: ImageOf,
     buildargs: Record<string, string>,
-    files: ContextFile[],
+    { dockerfile, files }: Context,
     { onProgress, signal, force = false }: BuildOptions,
   ): Promise<void> {
     signal.throwIfAborted();
     const last: string[] = [];
-    const progress: BuildProgress = { image, text: '' };
+    const name = imageName(image);
+    const progress: BuildProgress = { image: name, text: '' };
     try {
       const stream = (await this.#engine().docker.buildImage(pack(files), {
-        t: this.tag({ id: image }),
-        dockerfile: `${image}/Dockerfile`,
+        t: this.tag(image),
+        dockerfile,
         buildargs,
-        labels: { [IMAGE_LABEL]: image },
+        labels: { [IMAGE_LABEL]: name },
         forcerm: true,
         nocache: force,
         abortSignal: signal,
@@ -170,10 +199,10 @@ export class Images {
         onProgress({ ...progress, text });
       });
     } catch (error) {
-      throw signal.aborted ? signal.reason : buildFailure(image, error as Error, last);
+      throw signal.aborted ? signal.reason : buildFailure(name, error as Error, last);
     }
-    await this.#claim(this.tag({ id: image }));
-    this.#ready.add(this.tag({ id: image }));
+    await this.#claim(this.tag(image));
+    this.#ready.add(this.tag(image));
   }
 
   /** The Debian that all stand on: the one that is there, the one of a registry, or one built from Debian's packages. */
@@ -368,6 +397,22 @@ function bundledFiles(image: string): Promise<ContextFile[]> {
 }
 
 /** The files of a language's folder, and of those of its neighbours that its Dockerfile copies from. */
+/** A build from the Dockerfile of a folder. */
+function context(folder: string, files: ContextFile[]): Context {
+  return { dockerfile: `${folder}/Dockerfile`, files };
+}
+
+/** All that can be chosen of them, in their order, a smaller choice before those that it begins; not nothing. */
+function combinations<T>(items: readonly T[]): T[][] {
+  return items.reduce<T[][]>((sets, item) => [...sets, ...sets.map((set) => [...set, item])], [[]]).slice(1);
+}
+
+async function serviceFiles({ id }: Pick<Service, 'id'>): Promise<ContextFile[]> {
+  const folder = `${SERVICES_FOLDER}/${id}`;
+  const files = await bundledFiles(folder);
+  return files.filter(({ path }) => path !== `${folder}/service.json`);
+}
+
 async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
   const root = join(runtime.folder, '..');
   const own = await filesBelow(root, runtime.id);

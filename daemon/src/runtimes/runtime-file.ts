@@ -65,14 +65,37 @@ const Compilation = Type.Object(
   closed,
 );
 
+/** A file that asks for packages; only where its text is like `when`, and together with the files beside it that `with` names. */
+const ManifestRule = Type.Object(
+  {
+    file: Type.String({ pattern: '^[A-Za-z0-9._-]+$' }),
+    when: Type.Optional(Type.String({ minLength: 1 })),
+    with: Type.Optional(Type.Array(Type.String({ pattern: '^(\\*\\*/)?[A-Za-z0-9._*-]+$' }))),
+  },
+  closed,
+);
+
 const Installation = Type.Object(
   {
-    detect: Type.Array(Type.String({ minLength: 1 }), { minItems: 1 }),
+    tool: Type.String({ pattern: '^[a-z][a-z0-9-]{0,39}$' }),
+    detect: Type.Array(ManifestRule, { minItems: 1 }),
+    registries: Argv,
     argv: Argv,
+    output: Type.String({ pattern: '^[A-Za-z0-9._-]+$' }),
     target: Type.String({ pattern: '^(/[A-Za-z0-9._-]+)+$' }),
     env: Type.Optional(Env),
-    registries: Type.Optional(Type.Array(Type.String({ minLength: 1 }))),
-    ...StageSizes,
+    failures: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            pattern: Type.String({ minLength: 1 }),
+            message: Type.String({ minLength: 1 }),
+            hint: Type.Optional(Type.String({ minLength: 1 })),
+          },
+          closed,
+        ),
+      ),
+    ),
   },
   closed,
 );
@@ -99,7 +122,10 @@ const RuntimeFile = Type.Object(
     outOfMemory: Type.Optional(
       Type.Union([
         Type.Object({ signal: Type.String({ pattern: '^SIG[A-Z]+$' }), stderr: Type.String({ minLength: 1 }) }, closed),
-        Type.Object({ exitCode: Type.Integer({ minimum: 1, maximum: 255 }), stderr: Type.String({ minLength: 1 }) }, closed),
+        Type.Object(
+          { exitCode: Type.Integer({ minimum: 1, maximum: 255 }), stderr: Type.String({ minLength: 1 }) },
+          closed,
+        ),
       ]),
     ),
     diagnostics: Type.Optional(
@@ -193,14 +219,17 @@ function checkVariables(file: RuntimeFile): string | undefined {
   for (const [field, argv] of [
     ['run.argv', file.run.argv],
     ['compile.argv', file.compile?.argv ?? []],
+    ['install.argv', file.install?.argv ?? []],
   ] as const) {
+    const known = field === 'install.argv' ? ['manifest'] : ['entry', 'args'];
     for (const item of argv) {
       for (const [variable, name = ''] of item.matchAll(VARIABLE)) {
         const option = /^option\.(.*)$/.exec(name)?.[1];
         if (option !== undefined && Object.hasOwn(file.options ?? {}, option)) continue;
         if (option !== undefined) return `${field} has "${item}", but options has no "${option}".`;
-        if (item !== variable || !['entry', 'args'].includes(name)) {
-          return `${field} has "${item}"; variables are \${entry} and \${args} as whole items, and \${option.NAME}.`;
+        if (item !== variable || !known.includes(name)) {
+          const variables = known.map((one) => `\${${one}}`).join(' and ');
+          return `${field} has "${item}"; variables are ${variables} as whole items, and \${option.NAME}.`;
         }
       }
     }
@@ -212,6 +241,8 @@ function checkPatterns(file: RuntimeFile): string | undefined {
   const { entryPoint, imports } = file.editor ?? {};
   const patterns = [
     ...(file.diagnostics ?? []).map(({ pattern }, index) => [`diagnostics.${index}.pattern`, pattern]),
+    ...(file.install?.detect ?? []).map(({ when }, index) => [`install.detect.${index}.when`, when]),
+    ...(file.install?.failures ?? []).map(({ pattern }, index) => [`install.failures.${index}.pattern`, pattern]),
     ['editor.entryPoint', entryPoint ?? ''],
     ['editor.imports.pattern', imports?.pattern ?? ''],
     ['editor.imports.package', imports?.package ?? ''],

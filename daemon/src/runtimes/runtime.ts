@@ -12,6 +12,7 @@ import {
   type StageLimits,
 } from '../protocol/index.ts';
 import { type RuntimeFile, readRuntimeFile } from './runtime-file.ts';
+import { loadServices, type Service, servicesEnv } from './service.ts';
 
 /** The stage before the run, where a language has one. */
 export interface Compilation {
@@ -25,18 +26,32 @@ export interface Compilation {
   readonly memoryBytes: number | undefined;
 }
 
+/** A file that asks for packages. */
+export interface ManifestRule {
+  readonly file: string;
+  /** What its text is like where it names any. */
+  readonly when: RegExp | undefined;
+  /** What else is needed to install them: names of files beside it, or anywhere below. */
+  readonly with: readonly string[];
+}
+
 /** The stage that brings packages, in a container of its own. */
-interface Installation {
-  /** Files that ask for it. */
-  readonly detect: readonly string[];
+export interface Installation {
+  /** Its name in settings. */
+  readonly tool: string;
+  /** What asks for it; the first counts. */
+  readonly detect: readonly ManifestRule[];
+  /** Prints the addresses of the registries that the tool asks by itself. */
+  readonly registries: readonly string[];
   readonly argv: readonly string[];
-  /** Where what it installed is mounted. */
+  /** The folder beside the manifest that it leaves the packages in. */
+  readonly output: string;
+  /** Where they are mounted. */
   readonly target: string;
   /** Environment of the stages that follow. */
   readonly env: Readonly<Record<string, string>>;
-  readonly registries: readonly string[];
-  readonly limits: StageLimits;
-  readonly memoryBytes: number | undefined;
+  /** What its messages mean, for people; `$1` in a sentence is a group of the pattern. */
+  readonly failures: readonly { pattern: RegExp; message: string; hint: string | undefined }[];
 }
 
 /** A language, ready to be used: what the file leaves out is filled in, sizes and times are numbers. */
@@ -63,8 +78,10 @@ export interface Runtime {
   /** Where its error messages name a place: patterns, and the numbers of their groups. */
   readonly diagnostics: NonNullable<RuntimeFile['diagnostics']>;
   readonly editor: NonNullable<RuntimeFile['editor']>;
-  /** What runs beside every program of it, by id. */
-  readonly services: readonly string[];
+  /** What runs beside every program of it. */
+  readonly services: readonly Service[];
+  /** What a run may ask for beside its program. */
+  readonly offers: readonly Service[];
   /** A file below the workspace that its runner writes tables into. */
   readonly results: string | undefined;
   readonly limits: Limits;
@@ -94,13 +111,6 @@ const USUAL_COMPILE_LIMITS: StageLimits = {
   fileBytes: 256 * 2 ** 20,
 };
 
-const USUAL_INSTALL_LIMITS: StageLimits = {
-  wallMs: 10 * 60_000,
-  cpuMs: 10 * 60_000,
-  outputBytes: 16 * 2 ** 20,
-  fileBytes: 512 * 2 ** 20,
-};
-
 const USUAL_LIMITS: Limits = {
   wallMs: 5 * 60_000,
   cpuMs: 30_000,
@@ -120,6 +130,7 @@ export async function loadRuntimes(folder: string): Promise<{ runtimes: Runtime[
   const runtimes: Runtime[] = [];
   const broken: RuntimeProblem[] = [];
   const names = new Map<string, string>();
+  const offers = await loadServices();
   const entries = await readdir(root, { withFileTypes: true }).catch((error) => {
     broken.push({ id: root, problem: `The folder of runtimes cannot be read: ${error.message}.` });
     return [];
@@ -127,7 +138,7 @@ export async function loadRuntimes(folder: string): Promise<{ runtimes: Runtime[
   for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
     if (!entry.isDirectory()) continue;
     const file = join(root, entry.name, 'runtime.json');
-    const loaded = await loadRuntime(join(root, entry.name), names);
+    const loaded = await loadRuntime(join(root, entry.name), offers, names);
     if (typeof loaded === 'string') broken.push({ id: entry.name, problem: `${file}: ${loaded}` });
     else if (loaded) runtimes.push(loaded);
   }
@@ -135,7 +146,11 @@ export async function loadRuntimes(folder: string): Promise<{ runtimes: Runtime[
 }
 
 /** The language of a folder, what is wrong with it, or undefined where it is none (agent/, base/ and the like). */
-async function loadRuntime(folder: string, names: Map<string, string>): Promise<Runtime | string | undefined> {
+async function loadRuntime(
+  folder: string,
+  offers: readonly Service[],
+  names: Map<string, string>,
+): Promise<Runtime | string | undefined> {
   let source: string;
   try {
     source = await readFile(join(folder, 'runtime.json'), 'utf8');
@@ -143,7 +158,7 @@ async function loadRuntime(folder: string, names: Map<string, string>): Promise<
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     return `it cannot be read: ${(error as Error).message}.`;
   }
-  const runtime = parseRuntime(source, folder);
+  const runtime = parseRuntime(source, folder, offers);
   if (typeof runtime === 'string') return runtime;
   if (runtime.id !== basename(folder)) return `id is "${runtime.id}", but the folder is called "${basename(folder)}".`;
   const dockerfile = await access(join(folder, 'Dockerfile')).catch((error: Error) => error);
@@ -163,12 +178,17 @@ function claim(runtime: Runtime, taken: Map<string, string>): string | undefined
   return undefined;
 }
 
-/** A runtime, or the sentence that says what is wrong with its file. */
-export function parseRuntime(source: string, folder: string): Runtime | string {
+/** A runtime, or the sentence that says what is wrong with its file. @param offers the services that there are */
+export function parseRuntime(source: string, folder: string, offers: readonly Service[] = []): Runtime | string {
   const file = readRuntimeFile(source);
   if (typeof file === 'string') return file;
+  const unknown = file.services?.find((id) => !offers.some((service) => service.id === id));
+  if (unknown !== undefined) {
+    const known = offers.map(({ id }) => id).join(', ') || 'none';
+    return `services has "${unknown}", which is no service. There are: ${known}.`;
+  }
   try {
-    return fillIn(file, folder);
+    return fillIn(file, folder, offers);
   } catch (error) {
     if (error instanceof BadQuantity) return error.message;
     throw error;
@@ -176,7 +196,8 @@ export function parseRuntime(source: string, folder: string): Runtime | string {
 }
 
 /** @throws BadQuantity */
-function fillIn(file: RuntimeFile, folder: string): Runtime {
+function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[]): Runtime {
+  const services = offers.filter(({ id }) => file.services?.includes(id));
   return {
     id: file.id,
     name: file.name,
@@ -185,7 +206,7 @@ function fillIn(file: RuntimeFile, folder: string): Runtime {
     languageIds: file.languageIds ?? [],
     extensions: file.extensions,
     entry: file.entry,
-    env: file.env ?? {},
+    env: { ...servicesEnv(services), ...file.env },
     options: file.options ?? {},
     compile: file.compile
       ? {
@@ -200,18 +221,25 @@ function fillIn(file: RuntimeFile, folder: string): Runtime {
     outOfMemory: file.outOfMemory,
     install: file.install
       ? {
-          detect: file.install.detect,
-          argv: file.install.argv,
-          target: file.install.target,
+          ...file.install,
+          detect: file.install.detect.map((rule) => ({
+            file: rule.file,
+            when: rule.when === undefined ? undefined : new RegExp(rule.when, 'm'),
+            with: rule.with ?? [],
+          })),
           env: file.install.env ?? {},
-          registries: file.install.registries ?? [],
-          ...stageSizes('install', file.install, USUAL_INSTALL_LIMITS),
+          failures: (file.install.failures ?? []).map(({ pattern, message, hint }) => ({
+            pattern: new RegExp(pattern, 'm'),
+            message,
+            hint,
+          })),
         }
       : undefined,
-    manifests: file.install?.detect ?? [],
+    manifests: (file.install?.detect ?? []).map(({ file }) => file),
     diagnostics: file.diagnostics ?? [],
     editor: file.editor ?? {},
-    services: file.services ?? [],
+    services,
+    offers,
     results: file.results,
     limits: {
       ...stageLimits('limits', file.limits, USUAL_LIMITS),

@@ -171,6 +171,14 @@ export class Store implements Disposable {
     this.#guard(() => this.#db.exec('PRAGMA wal_checkpoint(TRUNCATE)'));
   }
 
+  /** Ids of the runtimes that anybody's runs used since then. @param since ISO 8601 */
+  usedRuntimes(since: string): string[] {
+    const rows = this.#statement(
+      `SELECT DISTINCT run ->> '$.runtime' AS runtime FROM runs WHERE run ->> '$.createdAt' >= ?`,
+    ).all(since) as unknown as { runtime: string }[];
+    return rows.map(({ runtime }) => runtime);
+  }
+
   #run(sql: string, ...values: (string | number | Uint8Array | null)[]): void {
     this.#guard(() => this.#statement(sql).run(...values));
   }

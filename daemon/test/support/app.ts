@@ -5,6 +5,7 @@ import pino from 'pino';
 import { EmbeddedBroker } from '../../src/broker/embedded.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { buildApp } from '../../src/http/app.ts';
+import { Packages } from '../../src/packages/packages.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/index.ts';
@@ -40,14 +41,17 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   const { runtimes } = await loadRuntimes('');
   const images = new Images(config, () => link.engine);
   await images.prepare(runtimes);
-  const pool = new Pool({ config, link, images, instance: 'test', runtimes, log });
+  const pool = new Pool({ config, link, images, instance: 'test', runtimes, used: [], log });
+  const packages = new Packages({ config, link, images, pool, instance: 'test', log });
+  afterwards(() => packages[Symbol.asyncDispose]());
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, link, images, runtimes, log });
+  const runs = new Runs({ config, store, blobs, broker, pool, packages, link, images, runtimes, log });
   const shutdowns: boolean[] = [];
   const app = await buildApp({
     config,
     runs,
     pool,
+    packages,
     blobs,
     images,
     runtimes,

@@ -53,7 +53,7 @@ export class TestPool implements AsyncDisposable {
     await images.prepare([python]);
     const logged: LogLine[] = [];
     const log = pino({ level: 'warn' }, { write: (line) => void logged.push(JSON.parse(line)) });
-    const pool = new Pool({ config, link, images, instance, runtimes: [python], log });
+    const pool = new Pool({ config, link, images, instance, runtimes: [python], used: ['python'], log });
     return new TestPool({ pool, link, images, python, instance, logged });
   }
 

@@ -72,7 +72,15 @@ describe('a runtime.json', () => {
 
   const compile = (more: object) => ({ compile: { argv: ['tinyc'], ...more } });
   const install = (more: object) => ({
-    install: { detect: ['tiny.txt'], argv: ['get'], target: '/packages', ...more },
+    install: {
+      tool: 'tiny',
+      detect: [{ file: 'tiny.txt' }],
+      registries: ['registries'],
+      argv: ['get', '${manifest}'],
+      output: 'packages',
+      target: '/packages',
+      ...more,
+    },
   });
   const refused: [string, object, RegExp][] = [
     ['a field that nobody knows', { colour: 'red' }, /"colour"/],
@@ -106,7 +114,15 @@ describe('a runtime.json', () => {
     ['a list for memory', compile({ memory: ['1GiB'] }), /^compile\.memory must be string$/],
     ['limits of a run that are 0', { limits: { wall: '0s' } }, /^limits\.wall is "0s"/],
     ['too little memory for a run', { limits: { memory: '15MiB' } }, /^limits\.memory is "15MiB"/],
-    ['limits of packages that are 0', install({ limits: { wall: '0s' } }), /^install\.limits\.wall is "0s"/],
+    ['a manifest in another folder', install({ detect: [{ file: '../tiny.txt' }] }), /^install\.detect\.0\.file/],
+    ['packages that come from nowhere', install({ registries: undefined }), /^install lacks "registries"/],
+    ['packages left outside the workspace', install({ output: '/packages' }), /^install\.output/],
+    ['a manifest’s pattern that is none', install({ detect: [{ file: 'a', when: '(' }] }), /^install\.detect\.0\.when/],
+    [
+      'a program’s entry where packages are installed',
+      install({ argv: ['get', '${entry}'] }),
+      /variables are \$\{manifest\}/,
+    ],
     ['packages inside the workspace’s names', install({ target: 'packages' }), /^install\.target/],
     ['outputs outside the folder that is ours', compile({ outputs: ['build/**'] }), /^compile\.outputs\.0 /],
     ['outputs that climb out of it', compile({ outputs: ['.coderunner/../x'] }), /^compile\.outputs\.0 /],
