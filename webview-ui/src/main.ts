@@ -26,6 +26,7 @@ const LINK_LINES = 2_000;
 class Page {
   readonly #tabs = new Map<number, TabView>();
   #active: TabView | undefined;
+  #showing: number | undefined;
   #settings: ConsoleSettings;
   readonly #list = new TabList((tab) => this.#choose(tab));
   readonly #header = new Header({
@@ -185,12 +186,16 @@ class Page {
     else this.#show();
   }
 
+  /** What is around the terminal waits for the next frame: a run has more news in one than anybody could see. */
   #show(): void {
     for (const tab of this.#tabs.values()) tab.screen.element.hidden = tab !== this.#active;
     this.#empty.hidden = this.#active !== undefined;
-    this.#list.show([...this.#tabs.values()], this.#active);
-    this.#header.show(this.#active);
-    this.#files.show(this.#active);
+    this.#showing ??= requestAnimationFrame(() => {
+      this.#showing = undefined;
+      this.#list.show([...this.#tabs.values()], this.#active);
+      this.#header.show(this.#active);
+      this.#files.show(this.#active);
+    });
   }
 
   #clear(): void {

@@ -16,6 +16,7 @@ export class TabList {
 
   show(tabs: TabView[], active: TabView | undefined): void {
     this.element.hidden = tabs.length < 2;
+    if (this.element.hidden) return;
     const focused = this.element.contains(document.activeElement);
     this.element.replaceChildren(...tabs.map((tab) => this.#tab(tab, tab === active)));
     // They are drawn anew whenever one changes; the keyboard stays where it was.

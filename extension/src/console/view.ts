@@ -28,6 +28,8 @@ const SETTINGS_READ = [
   'editor.accessibilitySupport',
 ];
 const LINK_SCHEMES = ['http:', 'https:'];
+/** What a run goes through until its program runs takes less, mostly. */
+const NEWS_TOGETHER_MS = 30;
 
 export class Console implements WebviewViewProvider, Disposable {
   readonly #tabs: Tabs;
@@ -39,6 +41,9 @@ export class Console implements WebviewViewProvider, Disposable {
   #ready = false;
   /** Runs that the page has been told about: it has their output up to where it was sent. */
   readonly #shown = new Set<number>();
+  /** Tabs whose news the page has not been told yet. */
+  readonly #news = new Set<Tab>();
+  #telling: NodeJS.Timeout | undefined;
   #active: number | undefined;
   /** Put off until the page is there. */
   #focusWhenReady = false;
@@ -50,8 +55,11 @@ export class Console implements WebviewViewProvider, Disposable {
     this.#log = log;
     this.#disposables = [
       tabs.onDidOpen((tab) => this.#began(tab)),
-      tabs.onDidChange((tab) => this.#post({ type: 'tab', tab: viewOf(tab) })),
-      tabs.onDidClose((tab) => this.#post({ type: 'closed', tab: tab.id })),
+      tabs.onDidChange((tab) => this.#changed(tab)),
+      tabs.onDidClose((tab) => {
+        this.#news.delete(tab);
+        this.#post({ type: 'closed', tab: tab.id });
+      }),
       workspace.onDidChangeConfiguration((event) => {
         if (SETTINGS_READ.some((section) => event.affectsConfiguration(section)))
           this.#post({ type: 'settings', settings: consoleSettings() });
@@ -106,6 +114,7 @@ export class Console implements WebviewViewProvider, Disposable {
   }
 
   dispose(): void {
+    clearTimeout(this.#telling);
     for (const disposable of this.#disposables) disposable.dispose();
   }
 
@@ -113,6 +122,20 @@ export class Console implements WebviewViewProvider, Disposable {
     this.#active = tab.id;
     this.#post({ type: 'tab', tab: viewOf(tab) });
     this.#attach(tab, false);
+  }
+
+  /** Told together with what follows at once, but before any output, whose way it would only delay. */
+  #changed(tab: Tab): void {
+    this.#news.add(tab);
+    if (tab.session.ended) this.#tellNews();
+    else this.#telling ??= setTimeout(() => this.#tellNews(), NEWS_TOGETHER_MS);
+  }
+
+  #tellNews(): void {
+    clearTimeout(this.#telling);
+    this.#telling = undefined;
+    for (const tab of this.#news) this.#post({ type: 'tab', tab: viewOf(tab) });
+    this.#news.clear();
   }
 
   /** A page that is hidden takes no messages, so nobody waits for it. */
@@ -123,7 +146,10 @@ export class Console implements WebviewViewProvider, Disposable {
     }
     const fresh = again || !this.#shown.has(id);
     this.#shown.add(id);
-    transcript.attach((message) => this.#post(message), fresh);
+    transcript.attach((message) => {
+      this.#tellNews();
+      this.#post(message);
+    }, fresh);
   }
 
   #attachAll(again: boolean): void {
