@@ -3,7 +3,8 @@ import { loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { Images } from '../runtimes/images.ts';
-import { loadRuntimes } from '../runtimes/runtime.ts';
+import { loadRuntimes, type Runtime } from '../runtimes/runtime.ts';
+import { withServices } from '../runtimes/service.ts';
 import { BuildProgressLine } from './build-progress.ts';
 import { say } from './output.ts';
 
@@ -11,7 +12,7 @@ const INTERRUPTED = 130;
 
 /**
  * Builds the images that are missing.
- * @param names ids or aliases; none: all languages
+ * @param names ids or aliases, with what is to run beside programs, such as `python+mariadb`; none: all languages
  * @param options.force also those that are there
  */
 export async function buildRuntimes(names: readonly string[], options: { force: boolean }): Promise<number> {
@@ -23,7 +24,7 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
       hint: 'Correct what is left out, or the setting CODERUNNER_RUNTIMES_PATH.',
     });
   const wanted = names.map((name) => {
-    const found = runtimes.find(({ id, aliases }) => id === name.toLowerCase() || aliases.includes(name.toLowerCase()));
+    const found = findRuntime(name.toLowerCase(), runtimes);
     if (found) return found;
     const known = runtimes.map(({ id }) => id).join(', ');
     throw new CodeRunnerError('unknown_runtime', `There is no runtime "${name}" here. There are: ${known}.`);
@@ -49,4 +50,18 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
       await say(error.details.join('\n'));
     throw error;
   }
+}
+
+/** A language by its id or alias, with the services that follow its name; undefined where there is no such language or service. */
+function findRuntime(name: string, runtimes: readonly Runtime[]): Runtime | undefined {
+  for (const runtime of runtimes) {
+    for (const own of [runtime.id, ...runtime.aliases]) {
+      if (name === own) return runtime;
+      if (!name.startsWith(`${own}+`)) continue;
+      const services = name.slice(own.length + 1).split('+');
+      if (services.every((id) => runtime.offers.some((service) => service.id === id)))
+        return withServices(runtime, services);
+    }
+  }
+  return undefined;
 }

@@ -68,6 +68,7 @@ Start with:
       pair,
       {},
     )
+    .option('--service <name>', 'what is to run beside the program, such as mariadb; may be given again', append, [])
     .option('--timeout <time>', 'most wall time, such as 500ms, 30s, 5min', duration)
     .option('--cpu <time>', 'most CPU time', duration)
     .option('--memory <size>', 'most memory, such as 64MiB, 1GiB', bytes)

@@ -18,6 +18,7 @@ export interface RunOptions {
   stdin?: string;
   env: Record<string, string>;
   option: Record<string, string>;
+  service: string[];
   /** Milliseconds. */
   timeout?: number;
   cpu?: number;
@@ -63,6 +64,7 @@ async function submit(file: string, args: string[], options: RunOptions, interru
     args,
     env: options.env,
     options: options.option,
+    services: options.service,
     collect: options.collect,
     cold: options.cold,
     limits: limitsOf(options),

@@ -11,6 +11,7 @@ import {
   type TtySize,
 } from '../protocol/index.ts';
 import { type Runtime, runtimeForEntry } from '../runtimes/runtime.ts';
+import type { Service } from '../runtimes/service.ts';
 
 /** A run as it was admitted; what the store keeps while it waits. */
 export interface RunSpec {
@@ -24,6 +25,8 @@ export interface RunSpec {
   tty: TtySize | null;
   /** Every option of the runtime has its value. */
   options: Record<string, string>;
+  /** Ids of what runs beside the program and does not so in every run of the language. */
+  services: string[];
   limits: Limits;
   priority: number;
   collect: string[];
@@ -51,6 +54,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     stdin: checkInput(request.stdin),
     tty: request.tty ?? null,
     options: chooseOptions(request.options ?? {}, runtime),
+    services: chooseServices(request.services ?? [], runtime),
     limits: chooseLimits(request.limits ?? {}, runtime.limits, config),
     priority: request.priority ?? 0,
     collect: checkText('A glob of produced files', request.collect ?? []),
@@ -207,6 +211,16 @@ function checkInput(stdin: RunSpec['stdin']): RunSpec['stdin'] {
       hint: 'Leave `stdin` out and send the bytes once the run is started.',
     });
   return stdin;
+}
+
+function chooseServices(asked: readonly string[], { services, offers }: Runtime): string[] {
+  const has = (list: readonly Service[], id: string) => list.some((service) => service.id === id);
+  const unknown = asked.find((id) => !has(offers, id));
+  if (unknown !== undefined) {
+    const known = offers.map(({ id }) => id).join(', ') || 'none';
+    throw new CodeRunnerError('bad_request', `There is no service "${show(unknown)}" here. There are: ${known}.`);
+  }
+  return [...new Set(asked)].filter((id) => !has(services, id)).sort();
 }
 
 function chooseOptions(asked: Record<string, string>, { name: language, options }: Runtime): Record<string, string> {

@@ -41,6 +41,7 @@ export function newRun(id: string, more: Partial<Run> = {}): Run {
     startedAt: null,
     endedAt: null,
     options: {},
+    services: [],
     limits: { wallMs: 1, cpuMs: 1, memoryBytes: 1, outputBytes: 1, fileBytes: 1, pids: 1 },
     tty: false,
     exitCode: null,
@@ -54,6 +55,7 @@ export function newRun(id: string, more: Partial<Run> = {}): Run {
     warm: { container: false, interpreter: false },
     outputBytes: 0,
     files: [],
+    results: null,
     ...more,
   };
 }

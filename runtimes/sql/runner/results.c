@@ -170,7 +170,7 @@ void results_end(struct results *results, const struct results_ending *ending, b
     }
     put_text(results, "}\n");
     results->recording = false;
-    if (ferror(results->file))
+    if (fflush(results->file) != 0) /* what is there is there, however the script ends */
         give_up(results);
 }
 
