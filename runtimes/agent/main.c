@@ -357,12 +357,24 @@ static bool go_on(void)
 
 enum { DAEMON, TO_DAEMON, SIGNALS, WARM, STDIN, STDOUT, STDERR, SERVICES, POLLED = SERVICES + SERVICES_MOST };
 
+/* Whether there is something to send that the outbox had no room for before it was flushed. */
+static bool has_more_to_send(void)
+{
+    if (!outbox_is_empty(&agent.outbox))
+        return false;
+    if (agent.session.state == SESSION_STAGE)
+        return agent.stdin_passed > 0 || stage_is_done(&agent.stage);
+    return agent.session.state == SESSION_COLLECTING;
+}
+
 /* Waits until something has happened. */
 static void wait_for_events(struct pollfd polled[POLLED])
 {
     const struct stage *stage = agent.session.state == SESSION_STAGE ? &agent.stage : NULL;
     bool output = stage && stage_wants_output(stage, &agent.outbox, agent.credit);
     uint64_t deadline_ns = !agent.announced ? agent.warm_deadline_ns : stage ? stage_deadline_ns(stage) : UINT64_MAX;
+    if (has_more_to_send())
+        deadline_ns = 0;
     polled[DAEMON] = (struct pollfd){.fd = STDIN_FILENO, .events = agent.announced ? POLLIN : 0};
     polled[TO_DAEMON] = (struct pollfd){.fd = STDOUT_FILENO, .events = outbox_is_empty(&agent.outbox) ? 0 : POLLOUT};
     polled[SIGNALS] = (struct pollfd){.fd = agent.signals, .events = POLLIN};
