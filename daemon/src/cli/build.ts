@@ -3,8 +3,7 @@ import { loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { Images } from '../runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../runtimes/runtime.ts';
-import { withServices } from '../runtimes/service.ts';
+import { loadRuntimes, type Runtime, withServices } from '../runtimes/runtime.ts';
 import { BuildProgressLine } from './build-progress.ts';
 import { say } from './output.ts';
 

@@ -302,10 +302,7 @@ async function collect(context: ExecuteContext): Promise<Pick<Run, 'files' | 're
   };
 }
 
-async function collectFiles(
-  { live, lease, blobs, config }: ExecuteContext,
-  globs: readonly string[],
-): Promise<ProducedFile[]> {
+async function collectFiles({ live, lease, blobs, config }: ExecuteContext, globs: string[]): Promise<ProducedFile[]> {
   const { agent } = lease.sandbox;
   const extract = tar.extract();
   const request = { globs, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };

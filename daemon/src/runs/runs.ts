@@ -19,8 +19,8 @@ import {
   type RunState,
 } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
-import { imageName, withServices } from '../runtimes/service.ts';
+import { type Runtime, withServices } from '../runtimes/runtime.ts';
+import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
 import { type ExecuteContext, execute, type Outcome } from './execute.ts';

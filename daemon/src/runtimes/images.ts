@@ -147,7 +147,8 @@ export class Images {
     const authorities = await certificates(this.#config);
     for (const runtime of wanted) {
       const { id, services } = runtime;
-      if (await missing({ id })) await build({ id }, args, context(id, [...(await imageFiles(runtime)), ...authorities]));
+      if (await missing({ id }))
+        await build({ id }, args, context(id, [...(await imageFiles(runtime)), ...authorities]));
       for (const [index, service] of services.entries()) {
         const image = { id, services: services.slice(0, index + 1) };
         if (!(await missing(image))) continue;
@@ -404,7 +405,9 @@ function context(folder: string, files: ContextFile[]): Context {
 
 /** All that can be chosen of them, in their order, a smaller choice before those that it begins; not nothing. */
 function combinations<T>(items: readonly T[]): T[][] {
-  return items.reduce<T[][]>((sets, item) => [...sets, ...sets.map((set) => [...set, item])], [[]]).slice(1);
+  const sets: T[][] = [[]];
+  for (const item of items) sets.push(...sets.map((set) => [...set, item]));
+  return sets.slice(1);
 }
 
 async function serviceFiles({ id }: Pick<Service, 'id'>): Promise<ContextFile[]> {

@@ -296,6 +296,13 @@ function readQuantity(
   throw new BadQuantity(`${field} is "${text}", but takes ${takes}.`);
 }
 
+/** The language with services beside its own; those that it does not know are left out. */
+export function withServices(runtime: Runtime, ids: readonly string[]): Runtime {
+  if (ids.length === 0) return runtime;
+  const services = runtime.offers.filter((one) => ids.includes(one.id) || runtime.services.includes(one));
+  return { ...runtime, services, env: { ...servicesEnv(services), ...runtime.env } };
+}
+
 /** The language of a file, by its ending; the longest ending that fits wins. */
 export function runtimeForEntry(entry: string, runtimes: readonly Runtime[]): Runtime | undefined {
   const fits = (runtime: Runtime) =>

@@ -9,7 +9,6 @@ import * as Type from 'typebox';
 import { Compile } from 'typebox/compile';
 import { BUNDLED_RUNTIMES } from '../config.ts';
 import { parseBytes } from '../protocol/index.ts';
-import type { Runtime } from './runtime.ts';
 
 const ServiceFile = Type.Object(
   {
@@ -59,13 +58,6 @@ function parseService(source: string, folder: string): Service {
     throw new Error(`The service in ${folder} has another id, or a size that is none.`);
   const { id, name, version, env, pids } = file;
   return { id, name, version, executable: file.argv[0] as string, env, memoryBytes, diskBytes, pids };
-}
-
-/** The language with services beside its own; those that it does not know are left out. */
-export function withServices(runtime: Runtime, ids: readonly string[]): Runtime {
-  if (ids.length === 0) return runtime;
-  const services = runtime.offers.filter((one) => ids.includes(one.id) || runtime.services.includes(one));
-  return { ...runtime, services, env: { ...servicesEnv(services), ...runtime.env } };
 }
 
 /** What programs are told of their services. */
