@@ -16,8 +16,8 @@ if [ "$1" = registries ]; then
     exit
 fi
 
+export npm_config_cafile="$CODERUNNER_CA"
 if [ -n "$CODERUNNER_REGISTRY" ]; then export npm_config_registry="$CODERUNNER_REGISTRY"; fi
-if [ -n "$CODERUNNER_CA" ]; then export npm_config_cafile="$CODERUNNER_CA"; fi
 if [ "$CODERUNNER_INSTALL_SCRIPTS" = off ]; then export npm_config_ignore_scripts=true; fi
 
 command=install

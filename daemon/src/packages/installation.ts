@@ -3,6 +3,7 @@
  * Nothing in here trusts what runs in the container that installs: it is somebody else's program with a way out.
  */
 import { randomInt } from 'node:crypto';
+import { rootCertificates } from 'node:tls';
 import tar from 'tar-stream';
 import type { Agent, AgentExit, StageStart } from '../agent/agent.ts';
 import { type Config, registryOf } from '../config.ts';
@@ -143,8 +144,6 @@ class Tools {
   readonly #sandbox: Sandbox;
   readonly #context: InstallContext;
   #tail = '';
-  /** The host's authorities are there. */
-  #hasCertificates = false;
 
   constructor(sandbox: Sandbox, context: InstallContext) {
     this.#sandbox = sandbox;
@@ -156,11 +155,11 @@ class Tools {
   /** The manifest and its companions, and nothing else of the run. */
   async sendFiles(): Promise<void> {
     const { config, manifest } = this.#context;
-    const certificates = await hostCertificates(config);
-    this.#hasCertificates = certificates !== undefined;
+    // Where no file of the machine's is known, those that came with Node are as good as any.
+    const certificates = (await hostCertificates(config)) ?? rootCertificates.join('\n');
     const pack = tar.pack();
     for (const { path, bytes } of manifest.files) pack.entry({ name: path, mode: 0o644 }, bytes);
-    if (certificates !== undefined) pack.entry({ name: CA_FILE, mode: 0o644 }, certificates);
+    pack.entry({ name: CA_FILE, mode: 0o644 }, certificates);
     pack.finalize();
     await this.#sandbox.agent.sendFiles(pack as AsyncIterable<Buffer>);
   }
@@ -188,7 +187,7 @@ class Tools {
     const [mirror] = mirrorsOf(config, installation.tool);
     const env = {
       CODERUNNER_REGISTRY: mirror?.href ?? '',
-      CODERUNNER_CA: this.#hasCertificates ? `/workspace/${CA_FILE}` : '',
+      CODERUNNER_CA: `${WORKSPACE}/${CA_FILE}`,
       CODERUNNER_INSTALL_SCRIPTS: config.installScripts,
       HTTP_PROXY: egress.url,
       HTTPS_PROXY: egress.url,

@@ -70,7 +70,7 @@ export class Packages implements AsyncDisposable {
   /** Layers that runs are about to mount: how many each. */
   readonly #held = new Map<string, number>();
   /** Volumes that are being removed; who makes one of the same name waits for that. */
-  readonly #removals = new Map<string, Promise<void>>();
+  readonly #removals = new Map<string, Promise<boolean>>();
   readonly #stop = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
 
@@ -240,7 +240,7 @@ export class Packages implements AsyncDisposable {
       const began = performance.now();
       const { engine } = link;
       // A volume of that name that is not in the catalog was not completed.
-      await this.#removals.get(volume);
+      await this.#removals.get(volume)?.catch(() => {}); // who asked for it is told
       await engine.removeVolume(volume);
       const installed = await install({
         config,
@@ -299,19 +299,26 @@ export class Packages implements AsyncDisposable {
   }
 
   /** @returns false where a run uses it */
-  async #drop({ volume }: LayerRecord): Promise<boolean> {
+  async #drop(record: LayerRecord): Promise<boolean> {
     const { link, pool } = this.#options;
+    const { volume } = record;
     if (this.#held.has(volume) || !(await pool.retire(volume)) || this.#held.has(volume)) return false;
     // No step is between this and the look at who holds it: a run that comes now finds nothing, and installs anew.
     this.#catalog.forget(volume);
-    const removal = link.engine.removeVolume(volume);
-    const over = removal.then(
-      () => {},
-      () => {},
-    );
-    this.#removals.set(volume, over);
-    void over.then(() => this.#removals.delete(volume));
+    const removal = this.#removeVolume(record, link.engine).finally(() => this.#removals.delete(volume));
+    this.#removals.set(volume, removal);
     return removal;
+  }
+
+  async #removeVolume(record: LayerRecord, engine: Engine): Promise<boolean> {
+    try {
+      if (await engine.removeVolume(record.volume)) return true;
+    } catch (error) {
+      this.#catalog.add(record);
+      throw error;
+    }
+    this.#catalog.add(record); // a container that is not ours has it
+    return false;
   }
 
   #sweepOn(engine: Engine): void {

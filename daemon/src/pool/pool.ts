@@ -230,6 +230,8 @@ export class Pool {
     if (shelves.some((shelf) => shelf.leased + shelf.waiters.length > 0)) return false;
     for (const shelf of shelves) shelf.target = 0;
     await Promise.all(shelves.map((shelf) => this.#clear(shelf)));
+    // Those of runs that have just ended.
+    await Promise.all(this.#removals);
     return !shelves.some((shelf) => shelf.isBusy);
   }
 
