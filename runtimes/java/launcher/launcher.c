@@ -28,6 +28,7 @@ enum { CONTROL_FD = 3 };
 #define PROGRAM_FILE ".coderunner/java/program"
 #define JAVA "/opt/java/bin/java"
 #define OUR_CLASSES "file:/opt/coderunner/launcher.jar"
+#define ARCHIVE "/opt/coderunner/launcher.aot"
 #define SAMPLE "/opt/coderunner/coderunner/Sample.java"
 
 /* The machine's, for waiting and cold ones alike. The heap leaves room for the compiler's classes, compiled code and threads. */
@@ -92,12 +93,18 @@ static JavaVM *machine;
 
 static JNIEnv *create_machine(void)
 {
-    JavaVMOption options[MACHINE_OPTION_COUNT + 1];
-    for (int i = 0; i < MACHINE_OPTION_COUNT; i++)
-        options[i] = (JavaVMOption){.optionString = (char *)MACHINE_OPTIONS[i]};
+    JavaVMOption options[MACHINE_OPTION_COUNT + 2];
+    int count = 0;
+    while (count < MACHINE_OPTION_COUNT) {
+        options[count] = (JavaVMOption){.optionString = (char *)MACHINE_OPTIONS[count]};
+        count++;
+    }
     /* An empty one would stand for the working directory. The program's comes later, when there is a program. */
-    options[MACHINE_OPTION_COUNT] = (JavaVMOption){.optionString = (char *)"-Djava.class.path=/opt/coderunner/none"};
-    JavaVMInitArgs arguments = {.version = JNI_VERSION_21, .nOptions = MACHINE_OPTION_COUNT + 1, .options = options};
+    options[count++] = (JavaVMOption){.optionString = (char *)"-Djava.class.path=/opt/coderunner/none"};
+    /* The image is built with a run that makes this file. */
+    if (access(ARCHIVE, R_OK) == 0)
+        options[count++] = (JavaVMOption){.optionString = (char *)"-XX:AOTCache=" ARCHIVE};
+    JavaVMInitArgs arguments = {.version = JNI_VERSION_21, .nOptions = count, .options = options};
     JNIEnv *env;
     if (JNI_CreateJavaVM(&machine, (void **)&env, &arguments) != JNI_OK)
         _exit(1); /* it has said why */
@@ -192,18 +199,18 @@ static void say(const void *bytes, size_t length)
         _exit(0); /* nobody is there */
 }
 
-/* Blocks until START has come, and returns it as Launcher.read does. */
+/* Blocks until START has come, and returns it as Launcher.read does; NULL where none will come. */
 static jobjectArray next_start(JNIEnv *env, jclass launcher)
 {
     unsigned char header[4];
     if (!read_fully(header, sizeof header))
-        _exit(0);
+        return NULL;
     size_t length = (size_t)header[0] << 24 | (size_t)header[1] << 16 | (size_t)header[2] << 8 | header[3];
     if (length > MAX_START_BYTES)
         fail("START is too large");
     static jbyte json[MAX_START_BYTES];
     if (!read_fully(json, length))
-        _exit(0);
+        return NULL;
     jbyteArray bytes = (*env)->NewByteArray(env, (jsize)length);
     check(env, "START");
     (*env)->SetByteArrayRegion(env, bytes, 0, (jsize)length, json);
@@ -356,6 +363,8 @@ static int wait_for_a_run(void)
     say("R", 1);
     for (;;) {
         jobjectArray start = next_start(env, launcher);
+        if (start == NULL)
+            return end_machine(env);
         if ((*env)->GetObjectArrayElement(env, start, IS_COMPILE) == NULL)
             return run_warm(env, start);
         /* launcher, "compile", then what Launcher.compile takes */

@@ -17,7 +17,6 @@ import java.util.stream.Stream;
  */
 final class Launcher {
   private static final Path OUTPUT = Path.of(".coderunner/java");
-  private static final int PREPARATIONS = 4;
 
   private Launcher() {}
 
@@ -32,17 +31,16 @@ final class Launcher {
   }
 
   /**
-   * Compiles and runs a sample until the compiler is fast, then clears away what that leaves in memory.
+   * Compiles and runs a sample, then clears away what that leaves in memory. Once is enough: a second time makes the compiler hardly faster,
+   * and takes as long again.
    *
    * @param sample a Java file of the image
    */
   static void prepare(String sample) throws Exception {
     Path output = Files.createTempDirectory("prepare");
-    for (int time = 0; time < PREPARATIONS; time++) {
-      ByteArrayOutputStream messages = new ByteArrayOutputStream();
-      int exitCode = new Compiler(output, new PrintStream(messages)).compile(List.of(sample));
-      if (exitCode != 0) throw new IllegalStateException("the sample does not compile:\n" + messages);
-    }
+    ByteArrayOutputStream messages = new ByteArrayOutputStream();
+    int exitCode = new Compiler(output, new PrintStream(messages)).compile(List.of(sample));
+    if (exitCode != 0) throw new IllegalStateException("the sample does not compile:\n" + messages);
     Sample.main(new PrintStream(new ByteArrayOutputStream()));
     try (Stream<Path> made = Files.walk(output)) {
       for (Path path : made.sorted(Comparator.reverseOrder()).toList()) Files.delete(path);
