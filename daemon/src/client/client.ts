@@ -10,6 +10,8 @@ import type { RunHandle } from './run-handle.ts';
 import { checkDaemonProtocol, Stream, WebSocketBlocked } from './stream.ts';
 
 const RECONNECT_MS = 30_000;
+/** Hashes that are remembered, some 100 bytes each. */
+const MOST_UPLOADED = 100_000;
 
 export interface ClientOptions {
   /** Where the daemon is; asked again after a connection broke. `ensureDaemon` is one way to know. */
@@ -35,6 +37,8 @@ export class Client implements AsyncDisposable {
   readonly api: DaemonApi;
   readonly #stream: Stream;
   readonly #polling: PollingOptions;
+  /** Contents that the daemon has had. It is not asked for them again; should they be gone, it says so. */
+  readonly #uploaded = new Set<string>();
   /** Once no WebSocket came through, it is not tried again. */
   #blocked = false;
 
@@ -55,7 +59,8 @@ export class Client implements AsyncDisposable {
   async start(request: StartRequest, observer: RunObserver, signal?: AbortSignal): Promise<RunHandle> {
     const parcel = await pack(request.files);
     const wire: RunRequest = { ...request, files: parcel.files };
-    await Promise.all([this.#uploadMissing(parcel), this.#open()]);
+    const unknown = [...parcel.byHash.keys()].filter((sha256) => !this.#uploaded.has(sha256));
+    await Promise.all([this.#uploadMissing(parcel, unknown), this.#open()]);
     signal?.throwIfAborted();
     const submit = () =>
       this.#blocked ? startPolling(this.#polling, wire, observer) : this.#stream.start(wire, observer);
@@ -64,8 +69,8 @@ export class Client implements AsyncDisposable {
       handle = await submit();
     } catch (error) {
       if (!(error instanceof CodeRunnerError) || error.code !== 'blobs_missing') throw error;
-      // They were evicted between the question and the start.
-      await this.#uploadMissing(parcel);
+      // They were evicted, or it is another daemon by now.
+      await this.#uploadMissing(parcel, [...parcel.byHash.keys()]);
       handle = await submit();
     }
     onAbort(signal, handle, () => handle.cancel());
@@ -101,9 +106,11 @@ export class Client implements AsyncDisposable {
     }
   }
 
-  async #uploadMissing(parcel: Parcel): Promise<void> {
-    if (parcel.byHash.size === 0) return;
-    await upload(this.api, parcel, await this.api.missingBlobs([...parcel.byHash.keys()]));
+  async #uploadMissing(parcel: Parcel, hashes: readonly string[]): Promise<void> {
+    if (hashes.length === 0) return;
+    await upload(this.api, parcel, await this.api.missingBlobs(hashes));
+    if (this.#uploaded.size + hashes.length > MOST_UPLOADED) this.#uploaded.clear();
+    for (const sha256 of hashes) this.#uploaded.add(sha256);
   }
 }
 

@@ -14,6 +14,8 @@ const AT_ONCE = 16;
 /** A file whose time is this young may change again without its time changing. */
 const YOUNG_MS = 2_000;
 const OFFENDERS = 5;
+/** Of all there is: what weighs less is not worth naming. */
+const LEAST_SHARE = 0.02;
 const BINARY_CHECK_BYTES = 8_192;
 
 export interface CollectOptions {
@@ -55,10 +57,17 @@ interface Found {
 /** SHA-256 of files by path, as long as their size and times are what they were. */
 export class HashCache {
   readonly #known = new Map<string, { size: number; mtimeMs: number; sha256: string }>();
+  #filesRead = 0;
+
+  /** How many files had to be read so far. */
+  get filesRead(): number {
+    return this.#filesRead;
+  }
 
   async hash(path: string, { size, mtimeMs }: Pick<Found, 'size' | 'mtimeMs'>): Promise<string> {
     const known = this.#known.get(path);
     if (known && known.size === size && known.mtimeMs === mtimeMs) return known.sha256;
+    this.#filesRead++;
     const hash = createHash('sha256');
     await pipeline(createReadStream(path), hash);
     const sha256 = hash.digest('hex');
@@ -230,7 +239,9 @@ function heaviest(found: ReadonlyMap<string, Found>, weigh: (file: Found) => num
     const top = slash < 0 ? file.path : file.path.slice(0, slash);
     weights.set(top, (weights.get(top) ?? 0) + weigh(file));
   }
+  const all = [...weights.values()].reduce((sum, weight) => sum + weight, 0);
   return [...weights]
+    .filter(([, weight]) => weight >= all * LEAST_SHARE)
     .sort(([, a], [, b]) => b - a)
     .slice(0, OFFENDERS)
     .map(([name]) => name);

@@ -29,6 +29,7 @@ const QUIET = {
   'workbench.startupEditor': 'none',
   'workbench.secondarySideBar.defaultVisibility': 'hidden',
   'workbench.tips.enabled': false,
+  'security.workspace.trust.startupPrompt': 'never',
   // Drawn as text that a test can read.
   'terminal.integrated.gpuAcceleration': 'off',
 };
@@ -51,9 +52,15 @@ export class CodeServer implements AsyncDisposable {
    * @param options.env added to the environment of the extensions
    * @param options.vsix packaged extensions to install
    * @param options.settings the user's settings in this VS Code
+   * @param options.trusted false: folders are not trusted, and nobody is asked about it
    */
   static async start(
-    options: { env?: NodeJS.ProcessEnv; vsix?: readonly string[]; settings?: Record<string, unknown> } = {},
+    options: {
+      env?: NodeJS.ProcessEnv;
+      vsix?: readonly string[];
+      settings?: Record<string, unknown>;
+      trusted?: boolean;
+    } = {},
   ): Promise<CodeServer> {
     await install();
     const folder = await mkdtemp(join(tmpdir(), 'coderunner-vscode-'));
@@ -78,7 +85,7 @@ export class CodeServer implements AsyncDisposable {
         '--without-connection-token',
         // Without it a built VS Code takes neither extensions under development nor their tests.
         '--enable-smoke-test-driver',
-        '--disable-workspace-trust',
+        ...(options.trusted === false ? [] : ['--disable-workspace-trust']),
         ...shared,
       ],
       // A group of its own: its extension hosts outlive it a little, and would still be writing.

@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import { format } from 'node:util';
 import Mocha from 'mocha';
+import { workspace } from 'vscode';
 
 /** A line of the report, word of a failure at the time, or the totals, which come last. */
 export interface Report {
@@ -19,8 +20,7 @@ export async function run(): Promise<void> {
   const { consoleLog } = Mocha.reporters.Base;
   Mocha.reporters.Base.consoleLog = (...args: unknown[]) => report({ text: format(...args) });
   try {
-    await import('./run.test.ts');
-    await import('./language.test.ts');
+    await loadTests();
     await new Promise<void>((resolve) => {
       const runner = mocha.run(() => resolve());
       runner.on('fail', () => report({ failed: true }));
@@ -34,5 +34,19 @@ export async function run(): Promise<void> {
   } finally {
     Mocha.reporters.Base.consoleLog = consoleLog;
     await new Promise<void>((resolve) => socket.end(resolve));
+  }
+}
+
+/** What is open tells which tests are meant. */
+async function loadTests(): Promise<void> {
+  if (!workspace.isTrusted) {
+    await import('./untrusted.test.ts');
+  } else if (workspace.workspaceFile) {
+    await import('./several-folders.test.ts');
+  } else if (!workspace.workspaceFolders) {
+    await import('./no-folder.test.ts');
+  } else {
+    await import('./run.test.ts');
+    await import('./language.test.ts');
   }
 }

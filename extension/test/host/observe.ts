@@ -1,5 +1,5 @@
 /** What a person sees of a run, read from the output channel, which has the console's text. */
-import { type TextDocument, workspace } from 'vscode';
+import { extensions, type TextDocument, workspace } from 'vscode';
 
 function isChannel(document: TextDocument): boolean {
   return (
@@ -22,4 +22,9 @@ export function shown(pattern: RegExp): Promise<string> {
     ];
     workspace.textDocuments.some(look);
   });
+}
+
+/** Resolves when the extension under test has been started. */
+export async function activated(): Promise<void> {
+  await extensions.getExtension('coderunner.coderunner')?.activate();
 }

@@ -1,9 +1,25 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, mkdtemp, rm, symlink, utimes, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import { chmod, mkdir, mkdtemp, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { CodeRunnerError } from '@coderunner/daemon/protocol';
 import { type CollectOptions, collect, collectAlone, HashCache, TooMuch } from '../../src/run/collect.ts';
+
+/** As somebody who may not read everything: root, as which tests may run, may. */
+async function collectAsNobody(root: string): Promise<{ files: string[]; unreadable: string[] }> {
+  const module = JSON.stringify(new URL('../../src/run/collect.ts', import.meta.url).href);
+  const options = { root, entry: 'main.py', exclude: [], maxFiles: 100, maxBytes: 2 ** 20 };
+  const source = `
+    const { collect, HashCache } = await import(${module});
+    if (process.getuid() === 0) process.setuid(65534);
+    const options = { ...${JSON.stringify(options)}, unsaved: new Map(), signal: new AbortController().signal };
+    const { files, unreadable } = await collect(options, new HashCache());
+    console.log(JSON.stringify({ files: files.map(({ path }) => path), unreadable }));`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', source]);
+  return JSON.parse(stdout);
+}
 
 describe('Collecting the files of a run', () => {
   let root: string;
@@ -116,6 +132,41 @@ describe('Collecting the files of a run', () => {
     assert.equal(await hashOf(), first);
     await utimes(join(root, 'big.txt'), long, new Date(Date.now() - 30_000));
     assert.notEqual(await hashOf(), first);
+  });
+
+  it('refuses gigabytes without reading them, naming where they are', async () => {
+    await write({ 'main.py': '', 'data/a.bin': '', 'data/deep/b.bin': '', 'other.bin': '' });
+    for (const [name, gibibytes] of [
+      ['data/a.bin', 1],
+      ['data/deep/b.bin', 1],
+      ['other.bin', 0.5],
+    ] as const)
+      await truncate(join(root, name), gibibytes * 2 ** 30);
+    const hashes = new HashCache();
+    await assert.rejects(collect(options({ maxBytes: 64 * 2 ** 20 }), hashes), (error) => {
+      assert.ok(error instanceof TooMuch);
+      assert.match(error.message, /has 2\.5 GiB of files; at most 64 MiB .* Most is in data and other\.bin\./);
+      return true;
+    });
+    assert.equal(hashes.filesRead, 0);
+  });
+
+  it('leaves out what cannot be read, and names it', async () => {
+    await write({ 'main.py': '', 'private.key': 'x', 'closed/a.py': '' });
+    await chmod(join(root, 'private.key'), 0);
+    await chmod(join(root, 'closed'), 0);
+    await chmod(root, 0o755);
+    const { files, unreadable } = await collectAsNobody(root);
+    assert.deepEqual(files, ['main.py']);
+    assert.deepEqual(unreadable.sort(), ['closed/', 'private.key']);
+    await chmod(join(root, 'closed'), 0o755);
+  });
+
+  it('says of an entry that cannot be read that this is why', async () => {
+    await write({ 'main.py': '' });
+    await chmod(join(root, 'main.py'), 0);
+    await chmod(root, 0o755);
+    await assert.rejects(collectAsNobody(root), /main\.py cannot be read: .*permission denied/);
   });
 
   it('refuses a binary file as entry', async () => {
