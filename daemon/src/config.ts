@@ -370,6 +370,12 @@ export const SETTINGS = {
     512 * MiB,
     { min: MiB, max: 1024 * GiB },
   ),
+  compileCacheBytes: bytes(
+    'CODERUNNER_COMPILE_CACHE_BYTES',
+    'Compiled programs kept per owner, so that unchanged sources are not compiled again; the least recently used go first. 0 keeps none.',
+    512 * MiB,
+    { min: 0, max: 1024 * GiB },
+  ),
   historyRuns: integer('CODERUNNER_HISTORY_RUNS', 'Ended runs that are remembered.', 1_000, {
     min: 1,
     max: 10_000_000,

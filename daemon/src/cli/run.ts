@@ -327,6 +327,7 @@ function summary(run: Run): string {
   const { container, interpreter } = run.warm;
   const start = interpreter ? 'waiting interpreter' : container ? 'waiting container' : 'new container';
   const parts = [run.state.replaceAll('_', ' '), start];
+  if (run.compileCached) parts.push('compiled before');
   if (run.wallMs !== null) parts.push(formatDuration(run.wallMs));
   if (run.cpuMs !== null) parts.push(`CPU ${formatDuration(run.cpuMs)}`);
   if (run.peakMemoryBytes !== null) parts.push(`memory ${formatBytes(run.peakMemoryBytes)}`);

@@ -9,6 +9,7 @@ import { Packages } from '../packages/packages.ts';
 import { EngineLink } from '../pool/engine-link.ts';
 import { Pool } from '../pool/pool.ts';
 import { CodeRunnerError, type DaemonStatus, PROTOCOL_VERSION } from '../protocol/index.ts';
+import { CompileCache } from '../runs/compile-cache.ts';
 import { Runs } from '../runs/runs.ts';
 import { Images } from '../runtimes/images.ts';
 import { loadRuntimes } from '../runtimes/runtime.ts';
@@ -54,6 +55,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   rollback.use(lockDataDir(config.dataDir));
   const store = rollback.use(new Store(config.dataDir));
   const blobs = new Blobs(config.dataDir, config.blobBytes);
+  const compileCache = new CompileCache({ store, config, log });
   const link = rollback.use(new EngineLink(config));
   await link.start();
   const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
@@ -65,7 +67,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, used, log }));
   const packages = rollback.use(new Packages({ config, link, images, pool, instance, log }));
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, packages, link, images, runtimes, log });
+  const runs = new Runs({ config, store, blobs, compileCache, broker, pool, packages, link, images, runtimes, log });
 
   const token = config.token || randomBytes(32).toString('base64url');
   const startedAt = new Date().toISOString();
@@ -117,7 +119,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     () => {
       const busy = runs.counts.queued + runs.counts.running > 0;
       if (!busy) {
-        tidy(store, blobs, packages, config).catch((error) =>
+        tidy(store, [blobs, compileCache, packages], config).catch((error) =>
           log.error({ err: error }, 'tidying up failed; trying again later'),
         );
       }
@@ -174,10 +176,9 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   return daemon;
 }
 
-async function tidy(store: Store, blobs: Blobs, packages: Packages, config: Config): Promise<void> {
+async function tidy(store: Store, kept: readonly { tidy(): Promise<void> }[], config: Config): Promise<void> {
   store.tidy(config.historyRuns);
-  await blobs.tidy();
-  await packages.tidy();
+  for (const each of kept) await each.tidy();
 }
 
 /** Who may put files into the data folder could have the token written into one of theirs. */

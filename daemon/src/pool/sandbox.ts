@@ -10,13 +10,19 @@ export class Sandbox implements AsyncDisposable {
   readonly agent: Agent;
   /** An interpreter waits in it. */
   readonly warm: boolean;
+  /** The tag of its image. */
+  readonly image: string;
+  /** Volumes that are mounted into it. */
+  readonly volumes: readonly string[];
   readonly #container: EngineContainer;
   #removed: Promise<void> | undefined;
 
-  private constructor(container: EngineContainer, agent: Agent, warm: boolean) {
+  private constructor(container: EngineContainer, { image, mounts = [] }: ContainerSpec, agent: Agent, warm: boolean) {
     this.#container = container;
     this.agent = agent;
     this.warm = warm;
+    this.image = image;
+    this.volumes = mounts.map(({ volume }) => volume);
   }
 
   /** Creates and starts a container and waits until its agent is ready. Leaves nothing behind when it fails or is aborted. */
@@ -29,7 +35,7 @@ export class Sandbox implements AsyncDisposable {
     try {
       limit.throwIfAborted();
       const { warm } = await agent.ready;
-      return new Sandbox(container, agent, warm);
+      return new Sandbox(container, spec, agent, warm);
     } catch (error) {
       await container.remove();
       throw error;

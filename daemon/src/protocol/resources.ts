@@ -177,6 +177,9 @@ export const Run = Type.Object({
   cpuMs: Type.Union([Type.Number(), Type.Null()]),
   peakMemoryBytes: Type.Union([Type.Number(), Type.Null()]),
   stages: Type.Array(Stage),
+  compileCached: Type.Boolean({
+    description: 'The same sources had been compiled before, so there is no compile stage',
+  }),
   warm: Type.Object({
     container: Type.Boolean({ description: 'The container was waiting' }),
     interpreter: Type.Boolean({ description: 'The interpreter was waiting in it' }),

@@ -2,56 +2,24 @@
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import tar from 'tar-stream';
-import { type Agent, type AgentExit, AgentFailure, AgentGone, type StageStart, stageFits } from '../agent/agent.ts';
-import type { Config } from '../config.ts';
-import type { Lease } from '../pool/pool.ts';
+import { AgentFailure, AgentGone } from '../agent/agent.ts';
 import {
-  CHANNEL,
   CodeRunnerError,
   type EndState,
   type ErrorBody,
   type ProducedFile,
   type Run,
-  STDIN_WINDOW_BYTES,
   type Stage,
-  type StageLimits,
 } from '../protocol/index.ts';
-import { type Compilation, expandArgv, type Runtime } from '../runtimes/runtime.ts';
-import type { Blobs } from '../store/blobs.ts';
-import type { LiveRun } from './live-run.ts';
-import { pathProblem, type RunSpec } from './spec.ts';
-import { describeStage, judgeStage, outOfMemory, type Verdict } from './verdict.ts';
+import { type CollectedFile, collectFiles } from './collect.ts';
+import { CompileStep } from './compile.ts';
+import { contentsOf, type ExecuteContext, OVERTIME, type PlannedStage, runStage } from './stage.ts';
+import { describeStage, outOfMemory, type Verdict } from './verdict.ts';
 
-/** The last clock is outside the container: an agent that has not ended a stage by then is not asked any more. */
-const OVERTIME_MS = 3_000;
-const COLLECT_WITHIN_MS = 30_000;
 const MOST_PRODUCED_FILES = 1_000;
-/** What a file takes in the archive beside its contents: headers, padding and the longest of names. */
-const ARCHIVE_OVERHEAD_BYTES = 8 * 1024;
-const OPEN_FILES = 1_024;
-/** Where a runtime's out-of-memory message is looked for: the end of what was printed. */
-const TAIL_BYTES = 64 * 1024;
-
-const DEFAULT_ENV = {
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: '/workspace',
-  USER: 'sandbox',
-  LANG: 'C.UTF-8',
-};
 
 /** How a run ended: what changes on it. */
 export type Outcome = { state: EndState } & Partial<Run>;
-
-export interface ExecuteContext {
-  live: LiveRun;
-  spec: RunSpec;
-  runtime: Runtime;
-  lease: Lease;
-  /** The project's packages are in the sandbox, installed for this run where there is a stage. */
-  packages: { installed: AgentExit | undefined } | undefined;
-  blobs: Blobs;
-  config: Config;
-}
 
 /** Runs it. Resolves with how it ended, whatever happened; the caller disposes of the lease. */
 export async function execute(context: ExecuteContext): Promise<Outcome> {
@@ -75,77 +43,31 @@ export async function execute(context: ExecuteContext): Promise<Outcome> {
   }
 }
 
-interface PlannedStage {
-  stage: string;
-  argv: readonly string[];
-  /** The waiting interpreter can do it. */
-  warm: boolean;
-  limits: StageLimits;
-}
-
-/** A runtime's own limits, and never more than the daemon allows a run. */
-function compileStage({ config }: ExecuteContext, { argv, warm, limits }: Compilation): PlannedStage {
-  return {
-    stage: 'compile',
-    argv,
-    warm,
-    limits: {
-      wallMs: Math.min(limits.wallMs, config.maxWall),
-      cpuMs: Math.min(limits.cpuMs, config.maxCpu),
-      outputBytes: Math.min(limits.outputBytes, config.maxOutput),
-      fileBytes: Math.min(limits.fileBytes, config.workspaceBytes),
-    },
-  };
-}
-
 async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outcome> {
   const { live, spec, runtime, lease } = context;
   const { agent } = lease.sandbox;
-  await agent.sendFiles(archive(context));
-  let warmInterpreter = false;
-  const plan: PlannedStage[] = [
-    ...(runtime.compile ? [compileStage(context, runtime.compile)] : []),
-    { stage: 'run', argv: runtime.run.argv, warm: true, limits: spec.limits },
-  ];
-  for (const planned of plan) {
-    const { stage, limits } = planned;
-    const start = stageStart(context, planned);
-    if (!stageFits(start)) {
-      throw new CodeRunnerError('too_large', 'The arguments and the environment together have more than 64 KiB.', {
-        hint: 'Give large input through a file or stdin.',
-      });
-    }
-    live.move(stage === 'run' ? 'running' : 'compiling');
-    const ending = timed(agent.runStage(start), limits, context);
-    if (stage === 'run') connectInput(context);
-    else agent.stdin(new Uint8Array(0), true);
-    live.announce();
-    const exit = await ending;
-    live.attach(undefined);
-    stages.push(describeStage(exit));
-    warmInterpreter ||= exit.warm;
-    const verdict = judge(exit, limits, context);
-    if (verdict || stage === 'run') {
-      const produced = stage === 'run' ? await collect(context) : { files: [], results: null };
-      return {
-        ...summarise(stages),
-        ...(verdict ?? { state: 'succeeded', message: null }),
-        ...produced,
-        warm: { container: lease.hit, interpreter: warmInterpreter },
-      };
-    }
+  const compile = runtime.compile && (await CompileStep.prepare(context, runtime.compile));
+  const compiled = compile?.compiled;
+  await agent.sendFiles(archive(context, compiled?.files ?? []));
+  const warm = { container: lease.hit, interpreter: false };
+  const outcome = (verdict: Verdict | undefined): Outcome => ({
+    ...summarise(stages),
+    ...(verdict ?? { state: 'succeeded', message: null }),
+    compileCached: compiled !== undefined,
+    warm,
+  });
+  if (compile && !compiled) {
+    const { exit, verdict } = await compile.run(stages);
+    warm.interpreter = exit.warm;
+    if (verdict) return outcome(verdict);
   }
-  throw new Error('A plan always ends with the run stage.');
-}
-
-function judge(exit: AgentExit, limits: StageLimits, { runtime, spec, live }: ExecuteContext): Verdict | undefined {
-  const pattern = runtime.outOfMemory;
-  const { signal, exitCode } = describeStage(exit);
-  if (pattern && signal === (pattern.signal ?? null) && exitCode === (pattern.exitCode ?? null)) {
-    const channel = spec.tty ? CHANNEL.stdout : CHANNEL.stderr;
-    if (live.output.tail(channel, TAIL_BYTES).includes(pattern.stderr)) return outOfMemory(spec.limits);
-  }
-  return judgeStage(exit, { ...limits, memoryBytes: spec.limits.memoryBytes });
+  agent.onOutput = (channel, bytes) => live.print(channel, bytes);
+  const program: PlannedStage = { stage: 'run', argv: runtime.run.argv, warm: true, limits: spec.limits };
+  const { exit, verdict } = await runStage(context, program, stages);
+  warm.interpreter ||= exit.warm;
+  const produced = await collect(context);
+  await compile?.kept;
+  return { ...outcome(verdict), ...produced };
 }
 
 function summarise(stages: Stage[]): Partial<Run> {
@@ -164,24 +86,6 @@ function summarise(stages: Stage[]): Partial<Run> {
 function sum(values: number[]): number {
   return values.reduce((total, value) => total + value, 0);
 }
-
-/** Waits for the stage's end, but not for ever: near its limit readers no longer hold the program up, beyond it the container ends. */
-async function timed(
-  ending: Promise<AgentExit>,
-  { wallMs }: StageLimits,
-  { live, lease }: ExecuteContext,
-): Promise<AgentExit> {
-  const last = setTimeout(() => lease.sandbox.agent.close(OVERTIME), wallMs + OVERTIME_MS);
-  const release = setTimeout(() => live.output.release(), wallMs);
-  try {
-    return await ending;
-  } finally {
-    clearTimeout(release);
-    clearTimeout(last);
-  }
-}
-
-const OVERTIME = 'The sandbox did not end the run in time.';
 
 /** What a failed conversation means for the run. */
 async function explain(error: Error, { live, spec, lease }: ExecuteContext): Promise<Outcome> {
@@ -207,83 +111,21 @@ async function explain(error: Error, { live, spec, lease }: ExecuteContext): Pro
   return { state: 'failed', message: known.message, error: known.toJSON() };
 }
 
-function stageStart(
-  { spec, runtime, lease, packages }: ExecuteContext,
-  { stage, argv, warm, limits }: PlannedStage,
-): StageStart {
-  const env: Record<string, string> = {
-    ...DEFAULT_ENV,
-    ...runtime.env,
-    ...(packages ? runtime.install?.env : {}),
-    ...(spec.tty ? { TERM: 'xterm-256color' } : {}),
-    ...spec.env,
-  };
-  const mustBeCold =
-    spec.cold || Object.keys(spec.env).some((name) => runtime.warm?.coldEnv.some((pattern) => matches(pattern, name)));
-  return {
-    stage,
-    argv: expandArgv(argv, spec),
-    env,
-    cwd: '/workspace',
-    tty: stage === 'run' ? spec.tty : null,
-    warm: warm && lease.sandbox.warm && !mustBeCold ? { entry: spec.entry, args: spec.args } : null,
-    limits: {
-      wallMs: limits.wallMs,
-      cpuMs: limits.cpuMs,
-      outputBytes: limits.outputBytes,
-      fileBytes: limits.fileBytes,
-      openFiles: OPEN_FILES,
-    },
-  };
-}
-
-/** `PYTHON*` and the like: a name, or its beginning and a star. */
-function matches(pattern: string, name: string): boolean {
-  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : name === pattern;
-}
-
-function connectInput({ live, spec, lease }: ExecuteContext): void {
-  const { agent } = lease.sandbox;
-  if (spec.stdin !== undefined) {
-    feed(agent, Buffer.from(spec.stdin ?? ''));
-  } else {
-    agent.onStdinCredit = (bytes) => live.stdinTaken(bytes);
-  }
-  live.attach({
-    stdin: (bytes, eof) => agent.stdin(bytes, eof),
-    signal: (number) => agent.signal(number),
-    resize: (size) => agent.resize(size),
-  });
-}
-
-/** All of the input, as fast as the program takes it, then its end. */
-function feed(agent: Agent, input: Buffer): void {
-  let sent = 0;
-  const send = (room: number) => {
-    const next = input.subarray(sent, sent + room);
-    sent += next.length;
-    agent.stdin(next, sent === input.length);
-    if (sent === input.length) agent.onStdinCredit = () => {};
-  };
-  agent.onStdinCredit = send;
-  send(STDIN_WINDOW_BYTES);
-}
-
-/** The run's files as a tar stream; contents are read one after the other as the sandbox takes them. */
-function archive({ spec, live, blobs }: ExecuteContext): AsyncIterable<Uint8Array> {
+/** The run's files, and those of an earlier compilation, as a tar stream; contents are read one after the other as the sandbox takes them. */
+function archive({ spec, live, blobs }: ExecuteContext, compiled: readonly CollectedFile[]): AsyncIterable<Uint8Array> {
   const pack = tar.pack();
   const fill = async () => {
-    for (const file of spec.files) {
-      const bytes =
-        'content' in file
-          ? Buffer.from(file.content, file.encoding ?? 'utf8')
-          : await blobs.read(live.owner, file.sha256);
-      await new Promise<void>((resolve, reject) => {
-        pack.entry({ name: file.path, mode: file.executable ? 0o755 : 0o644 }, bytes, (error) =>
+    const add = (path: string, bytes: Buffer, executable = false) =>
+      new Promise<void>((resolve, reject) => {
+        pack.entry({ name: path, mode: executable ? 0o755 : 0o644 }, bytes, (error) =>
           error ? reject(error) : resolve(),
         );
       });
+    for (const file of spec.files) {
+      const bytes = 'content' in file ? contentsOf(file) : await blobs.read(live.owner, file.sha256);
+      await add(file.path, bytes, file.executable);
     }
+    for (const { path, bytes, executable } of compiled) await add(path, bytes, executable);
     pack.finalize();
   };
   fill().catch((error) => pack.destroy(error));
@@ -294,7 +136,7 @@ function archive({ spec, live, blobs }: ExecuteContext): AsyncIterable<Uint8Arra
 async function collect(context: ExecuteContext): Promise<Pick<Run, 'files' | 'results'>> {
   const { results } = context.runtime;
   const globs = [...context.spec.collect, ...(results === undefined ? [] : [results])];
-  const files = globs.length > 0 ? await collectFiles(context, globs) : [];
+  const files = globs.length > 0 ? await keepProduced(context, globs) : [];
   const found = files.find(({ path }) => path === results);
   return {
     files: files.filter((file) => file !== found),
@@ -302,35 +144,13 @@ async function collect(context: ExecuteContext): Promise<Pick<Run, 'files' | 're
   };
 }
 
-async function collectFiles({ live, lease, blobs, config }: ExecuteContext, globs: string[]): Promise<ProducedFile[]> {
-  const { agent } = lease.sandbox;
-  const extract = tar.extract();
+async function keepProduced({ live, lease, blobs, config }: ExecuteContext, globs: string[]): Promise<ProducedFile[]> {
   const request = { globs, maxFiles: MOST_PRODUCED_FILES, maxBytes: config.maxCollectBytes };
-  const late = setTimeout(() => agent.close('The produced files did not come in time.'), COLLECT_WITHIN_MS);
-  try {
-    // The sum is bounded, so slices need no flow control of their own. The agent keeps to it; one that a program took over may not.
-    let room = request.maxBytes + MOST_PRODUCED_FILES * ARCHIVE_OVERHEAD_BYTES;
-    const take = (slice: Buffer) => {
-      room -= slice.length;
-      if (room >= 0) extract.write(slice);
-      else agent.close('The sandbox gave back more than it was asked for.');
-    };
-    const sending = agent.collect(request, take).finally(() => extract.end(null));
-    sending.catch(() => {}); // it is awaited below, after what it feeds
-    const files: ProducedFile[] = [];
-    for await (const entry of extract) {
-      const chunks: Buffer[] = [];
-      for await (const chunk of entry) chunks.push(chunk as Buffer);
-      // Clients write these files to their disks: only what a run could bring may come back.
-      if (entry.header.type !== 'file' || pathProblem(entry.header.name) !== undefined) continue;
-      const bytes = Buffer.concat(chunks);
-      const sha256 = createHash('sha256').update(bytes).digest('hex');
-      await blobs.put(live.owner, sha256, Readable.from([bytes]));
-      files.push({ path: entry.header.name, sizeBytes: bytes.length, sha256 });
-    }
-    await sending;
-    return files;
-  } finally {
-    clearTimeout(late);
-  }
+  const files: ProducedFile[] = [];
+  await collectFiles(lease.sandbox.agent, request, async ({ path, bytes }) => {
+    const hash = createHash('sha256').update(bytes).digest('hex');
+    await blobs.put(live.owner, hash, Readable.from([bytes]));
+    files.push({ path, sizeBytes: bytes.length, sha256: hash });
+  });
+  return files;
 }

@@ -23,10 +23,12 @@ import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
-import { type ExecuteContext, execute, type Outcome } from './execute.ts';
+import type { CompileCache } from './compile-cache.ts';
+import { execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
 import { admit, type RunSpec, tooLarge } from './spec.ts';
+import type { ExecuteContext } from './stage.ts';
 import { describeStage } from './verdict.ts';
 
 /** Small specifications of waiting runs that are kept in memory beside those of running ones; others are read back from the store. */
@@ -39,6 +41,7 @@ export interface RunsOptions {
   config: Config;
   store: Store;
   blobs: Blobs;
+  compileCache: CompileCache;
   broker: Broker;
   pool: Pool;
   packages: Packages;
@@ -221,7 +224,7 @@ export class Runs {
   }
 
   async #execute(live: LiveRun): Promise<'done' | 'again'> {
-    const { pool, runtimes, blobs, config, store } = this.#options;
+    const { pool, runtimes, blobs, compileCache, config, store } = this.#options;
     const spec = this.#spec(live.id);
     this.#specs.set(live.id, spec);
     const language = runtimes.find(({ id }) => id === spec.runtime);
@@ -250,7 +253,7 @@ export class Runs {
     try {
       // Until here a daemon that comes back finds it queued, and runs it; from here on it must not run twice.
       store.update(live.run);
-      this.#settle(live, await execute({ live, spec, runtime, lease, packages, blobs, config }));
+      this.#settle(live, await execute({ live, spec, runtime, lease, packages, blobs, compileCache, config }));
     } finally {
       // In the background: whoever waits for the run does not wait for the engine to clean up.
       void lease
@@ -423,6 +426,7 @@ function newRun(spec: RunSpec): Run {
     cpuMs: null,
     peakMemoryBytes: null,
     stages: [],
+    compileCached: false,
     warm: { container: false, interpreter: false },
     outputBytes: 0,
     files: [],

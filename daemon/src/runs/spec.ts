@@ -113,6 +113,7 @@ function checkFiles(files: readonly RunFile[], config: Config): void {
   let total = 0;
   for (const file of files) {
     checkPath(file.path);
+    if (/^\.coderunner(\/|$)/.test(file.path)) throw badPath(file.path, 'is in the folder that CodeRunner itself uses');
     const folded = file.path.normalize('NFC').toLowerCase();
     const twin = seen.get(folded);
     if (twin !== undefined) {

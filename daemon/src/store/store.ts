@@ -7,8 +7,9 @@ import { join } from 'node:path';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { CodeRunnerError, END_STATES, type Run, type RunState } from '../protocol/index.ts';
 
-const SCHEMA_VERSION = 1;
-const SCHEMA = `
+/** What each version of the database adds; its version is how many of them it has. */
+const SCHEMAS = [
+  `
   CREATE TABLE runs (
     number INTEGER PRIMARY KEY,
     id TEXT NOT NULL UNIQUE,
@@ -22,7 +23,19 @@ const SCHEMA = `
   ) STRICT;
   CREATE INDEX runs_by_owner ON runs (owner, number);
   CREATE INDEX runs_by_state ON runs (state, number);
-`;
+`,
+  `
+  CREATE TABLE compilations (
+    owner TEXT NOT NULL,
+    key TEXT NOT NULL,
+    files TEXT NOT NULL,
+    printed BLOB NOT NULL,
+    size_bytes INTEGER NOT NULL,
+    used_at INTEGER NOT NULL,
+    PRIMARY KEY (owner, key)
+  ) STRICT;
+`,
+];
 
 /**
  * The log is written back to the database when it has grown by that many 4 KiB pages; between runs it happens by {@link
@@ -44,6 +57,12 @@ export interface StoredRun {
 export interface StoredOutput {
   from: number;
   bytes: Uint8Array;
+}
+
+/** What a compiler made: its files by the hashes of their contents, and what it printed. */
+export interface StoredCompilation {
+  files: { path: string; sha256: string; executable: boolean }[];
+  printed: Uint8Array;
 }
 
 interface Row {
@@ -75,10 +94,13 @@ export class Store implements Disposable {
         `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = ${CHECKPOINT_PAGES}`,
       );
       const { user_version: version } = this.#db.prepare('PRAGMA user_version').get() as { user_version: number };
-      if (version > SCHEMA_VERSION) {
+      if (version > SCHEMAS.length) {
         throw new CodeRunnerError('version_mismatch', `The history in ${dataDir} was written by a newer CodeRunner.`);
       }
-      if (version < SCHEMA_VERSION) this.#db.exec(`BEGIN; ${SCHEMA} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+      if (version < SCHEMAS.length) {
+        const missing = SCHEMAS.slice(version).join('');
+        this.#db.exec(`BEGIN; ${missing} PRAGMA user_version = ${SCHEMAS.length}; COMMIT`);
+      }
     });
   }
 
@@ -177,6 +199,53 @@ export class Store implements Disposable {
       `SELECT DISTINCT run ->> '$.runtime' AS runtime FROM runs WHERE run ->> '$.createdAt' >= ?`,
     ).all(since) as unknown as { runtime: string }[];
     return rows.map(({ runtime }) => runtime);
+  }
+
+  /** What is kept under that key, which counts as a use. @param now milliseconds since 1970 */
+  compilation(owner: string, key: string, now: number): StoredCompilation | undefined {
+    const row = this.#statement('SELECT files, printed FROM compilations WHERE owner = ? AND key = ?').get(
+      owner,
+      key,
+    ) as { files: string; printed: Uint8Array } | undefined;
+    if (!row) return undefined;
+    this.#run('UPDATE compilations SET used_at = ? WHERE owner = ? AND key = ?', now, owner, key);
+    return { files: JSON.parse(row.files), printed: row.printed };
+  }
+
+  /** Keeps it, and of the owner's others those used last, up to `mostBytes` in all. */
+  keepCompilation(
+    {
+      owner,
+      key,
+      files,
+      printed,
+      sizeBytes,
+      usedAt,
+    }: StoredCompilation & { owner: string; key: string; sizeBytes: number; usedAt: number },
+    mostBytes: number,
+  ): void {
+    this.#run(
+      'INSERT OR REPLACE INTO compilations (owner, key, files, printed, size_bytes, used_at) VALUES (?, ?, ?, ?, ?, ?)',
+      owner,
+      key,
+      JSON.stringify(files),
+      printed,
+      sizeBytes,
+      usedAt,
+    );
+    this.#run(
+      `DELETE FROM compilations WHERE owner = ?1 AND key IN (
+         SELECT key FROM (
+           SELECT key, sum(size_bytes) OVER (ORDER BY used_at DESC, key ROWS UNBOUNDED PRECEDING) AS total
+           FROM compilations WHERE owner = ?1)
+         WHERE total > ?2)`,
+      owner,
+      mostBytes,
+    );
+  }
+
+  forgetCompilation(owner: string, key: string): void {
+    this.#run('DELETE FROM compilations WHERE owner = ? AND key = ?', owner, key);
   }
 
   #run(sql: string, ...values: (string | number | Uint8Array | null)[]): void {

@@ -11,7 +11,7 @@ let runtimes: TestRuntimes;
 
 before(async function () {
   this.timeout(600_000);
-  runtimes = await TestRuntimes.create('stages');
+  runtimes = await TestRuntimes.create('stages', 'python');
 });
 after(() => runtimes?.[Symbol.asyncDispose]());
 

@@ -9,6 +9,7 @@ import { Packages } from '../../src/packages/packages.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
 import { Pool } from '../../src/pool/pool.ts';
 import { PROTOCOL_VERSION } from '../../src/protocol/index.ts';
+import { CompileCache } from '../../src/runs/compile-cache.ts';
 import { Runs } from '../../src/runs/runs.ts';
 import { Images } from '../../src/runtimes/images.ts';
 import { loadRuntimes } from '../../src/runtimes/runtime.ts';
@@ -35,6 +36,7 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   const store = new Store(dataDir);
   afterwards(() => store[Symbol.dispose]());
   const blobs = new Blobs(dataDir, config.blobBytes);
+  const compileCache = new CompileCache({ store, config, log });
   const link = new EngineLink(config);
   await link.start();
   afterwards(() => link[Symbol.asyncDispose]());
@@ -45,7 +47,7 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   const packages = new Packages({ config, link, images, pool, instance: 'test', log });
   afterwards(() => packages[Symbol.asyncDispose]());
   const broker = new EmbeddedBroker(config.maxRunning);
-  const runs = new Runs({ config, store, blobs, broker, pool, packages, link, images, runtimes, log });
+  const runs = new Runs({ config, store, blobs, compileCache, broker, pool, packages, link, images, runtimes, log });
   const shutdowns: boolean[] = [];
   const app = await buildApp({
     config,

@@ -52,6 +52,7 @@ export function newRun(id: string, more: Partial<Run> = {}): Run {
     cpuMs: null,
     peakMemoryBytes: null,
     stages: [],
+    compileCached: false,
     warm: { container: false, interpreter: false },
     outputBytes: 0,
     files: [],

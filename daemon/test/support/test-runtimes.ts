@@ -1,4 +1,4 @@
-/** Languages for tests, from `fixtures/runtimes`: they stand on the image of Python, so building them takes a moment. */
+/** Languages for tests, from `fixtures/runtimes`: they stand on the image of one of ours, so building them takes a moment. */
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -26,14 +26,17 @@ export class TestRuntimes implements AsyncDisposable {
     this.image = image;
   }
 
-  /** @param id a folder of `fixtures/runtimes`; its files are below /opt/ID in the image */
-  static async create(id: string): Promise<TestRuntimes> {
+  /**
+   * @param id a folder of `fixtures/runtimes`; its files are below /opt/ID in the image
+   * @param base the language that it stands on
+   */
+  static async create(id: string, base: string): Promise<TestRuntimes> {
     const engine = await Engine.connect(loadConfig());
     const path = await mkdtemp(join(tmpdir(), 'coderunner-runtimes-'));
     try {
-      const python = await buildImages(loadConfig(), engine, ['python']);
+      const { images: bases } = await buildImages(loadConfig(), engine, [base]);
       await cp(join(FIXTURES, id), join(path, id), { recursive: true });
-      const dockerfile = `FROM ${python.images.tag({ id: 'python' })}\nCOPY ${id} /opt/${id}\n`;
+      const dockerfile = `FROM ${bases.tag({ id: base })}\nCOPY ${id} /opt/${id}\n`;
       await writeFile(join(path, id, 'Dockerfile'), dockerfile);
       const config: Config = { ...loadConfig(), runtimesPath: path };
       const { runtimes, broken } = await loadRuntimes(path);

@@ -145,6 +145,19 @@ describe('the history', () => {
     assert.throws(() => new Store(folder), { code: 'version_mismatch' });
   });
 
+  it('takes over one that an older version wrote', async () => {
+    const folder = await temporaryFolder();
+    const store = open(folder);
+    store.insert({ owner: 'me', priority: 0, run: newRun('a') }, '{}');
+    store[Symbol.dispose]();
+    const db = new DatabaseSync(join(folder, 'coderunner.sqlite'));
+    db.exec('DROP TABLE compilations; PRAGMA user_version = 1');
+    db.close();
+    const again = open(folder);
+    assert.ok(again.get('a'));
+    assert.equal(again.compilation('me', 'key', 1), undefined);
+  });
+
   it('says that the disk is full, keeps what it had, and goes on when there is space again', async () => {
     // Files of this process stay below a size, which needs no privilege and is met as a disk without space.
     const limitFiles = (bytes: string) => execFileSync('prlimit', ['--pid', `${process.pid}`, `--fsize=${bytes}:`]);
