@@ -3,6 +3,7 @@ import { write } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { getSystemErrorMessage, promisify, stripVTControlCharacters, styleText } from 'node:util';
 import { CodeRunnerError } from '../protocol/errors.ts';
+import { formatDuration } from '../protocol/units.ts';
 
 /** Exit code for all that CodeRunner itself could not do. */
 export const OWN_FAILURE = 125;
@@ -92,4 +93,10 @@ export function table(heads: readonly string[], rows: readonly (readonly string[
       .join('  ')
       .trimEnd();
   return [accentOut('dim', line(heads)), ...rows.map(line)].join('\n');
+}
+
+/** How long ago that is. @param time ISO 8601 */
+export function ago(time: string): string {
+  const seconds = Math.round((Date.now() - Date.parse(time)) / 1_000);
+  return seconds < 1 ? 'now' : `${formatDuration(seconds * 1_000)} ago`;
 }

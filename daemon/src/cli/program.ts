@@ -134,6 +134,22 @@ Examples:
     .option('--force', 'also those that are there', false)
     .action(does(async (names, options) => (await import('./build.ts')).buildRuntimes(names, options)));
 
+  const packages = addCommand('packages', 'list the installed packages of projects, or remove them');
+  packages
+    .command('ls', { isDefault: true })
+    .description('list them, the latest used first')
+    .option('--json', 'as JSON', false)
+    .action(does(async (options) => (await import('./packages.ts')).listPackages(options)));
+  packages
+    .command('rm')
+    .description('remove some; the next run that needs them installs them again')
+    .argument('<packages...>', 'their ids (`coderunner packages`)')
+    .action(does(async (ids) => (await import('./packages.ts')).removePackages(ids)));
+  packages
+    .command('prune')
+    .description('remove all that no run uses')
+    .action(does(async () => (await import('./packages.ts')).prunePackages()));
+
   addCommand('start', 'start the daemon; `run` does so by itself')
     .option('--foreground', 'be the daemon, until Ctrl-C or a service manager stops it; the log goes to stderr', false)
     .option('--stop-when-idle', 'stop when nobody has needed it for a while', false)

@@ -5,7 +5,7 @@ import type { Run } from '../protocol/resources.ts';
 import { isEnd, LIVE_STATES } from '../protocol/states.ts';
 import { formatBytes, formatDuration } from '../protocol/units.ts';
 import { connect } from './connect.ts';
-import { accentOut, print, printJson, say, sayError, stderr, stdout, table } from './output.ts';
+import { accentOut, ago, print, printJson, say, sayError, stderr, stdout, table } from './output.ts';
 
 /** @param options.all also those that have ended, the latest `limit` of them */
 export async function ps(options: { all: boolean; limit: number; json: boolean }): Promise<number> {
@@ -72,11 +72,6 @@ function stateOf({ state, exitCode }: Run): string {
   if (state === 'succeeded') return accentOut('green', state);
   if (!isEnd(state)) return accentOut('cyan', state);
   return accentOut('red', state === 'failed' && exitCode !== null ? `${state} (${exitCode})` : state);
-}
-
-function ago(time: string): string {
-  const seconds = Math.round((Date.now() - Date.parse(time)) / 1_000);
-  return seconds < 1 ? 'now' : `${formatDuration(seconds * 1_000)} ago`;
 }
 
 function timeOf({ wallMs, startedAt, endedAt }: Run): string {

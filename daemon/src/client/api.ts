@@ -6,6 +6,8 @@ import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type {
   DaemonStatus,
   OutputPage,
+  PackageList,
+  PackagesPruned,
   PoolStatus,
   Run,
   RunList,
@@ -107,6 +109,20 @@ export class DaemonApi {
   async blob(sha256: string): Promise<ReadableStream<Uint8Array>> {
     const { body } = await this.#call('GET', `/v1/blobs/${sha256}`);
     return (body ?? new Blob([]).stream()) as ReadableStream<Uint8Array>;
+  }
+
+  async packages(): Promise<PackageList> {
+    return this.#json('GET', '/v1/packages');
+  }
+
+  /** @throws CodeRunnerError not_found, packages_in_use */
+  async removePackages(id: string): Promise<void> {
+    await this.#call('DELETE', `/v1/packages/${encodeURIComponent(id)}`);
+  }
+
+  /** Removes all that no run uses. */
+  async prunePackages(): Promise<PackagesPruned> {
+    return this.#json('DELETE', '/v1/packages');
   }
 
   /** Answers before the daemon has stopped. @param force ends running programs at once */
