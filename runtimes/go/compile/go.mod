@@ -1,0 +1,3 @@
+module coderunner/compile
+
+go 1.24
