@@ -11,17 +11,18 @@ const STEP = /^(\S+) (\d+)\/(\d+): (.*)$/;
 const LAST_LINES = 20;
 
 /**
+ * @param image what to build, as the command line calls it, and its name for people
  * @param onLine told everything that the build prints
  * @param signal cancels it, as the notification's button does
  * @throws CodeRunnerError build_failed; an AbortError when it was cancelled
  */
 export async function buildImage(
   local: LocalDaemon,
-  runtime: Pick<RuntimeInfo, 'id' | 'name'>,
+  image: Pick<RuntimeInfo, 'id' | 'name'>,
   onLine: (line: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const title = l10n.t('Preparing {0} for its first run', runtime.name);
+  const title = l10n.t('Preparing {0} for its first run', image.name);
   await window.withProgress(
     { location: ProgressLocation.Notification, title, cancellable: true },
     async (progress, token) => {
@@ -29,7 +30,7 @@ export async function buildImage(
       token.onCancellationRequested(() => cancelled.abort());
       const stop = AbortSignal.any([signal, cancelled.signal]);
       stop.throwIfAborted();
-      const child = local.spawn(['runtimes', 'build', runtime.id]);
+      const child = local.spawn(['runtimes', 'build', image.id]);
       const end = () => child.kill('SIGINT');
       stop.addEventListener('abort', end);
       try {
@@ -42,11 +43,11 @@ export async function buildImage(
             onLine(line);
             last.push(line);
             if (last.length > LAST_LINES) last.shift();
-            const [, image, step, steps, what] = STEP.exec(line) ?? [];
+            const [, part, step, steps, what] = STEP.exec(line) ?? [];
             if (!step) continue;
             const percent = (Number(step) / Number(steps)) * 100;
             progress.report({
-              message: `${image} ${step}/${steps}: ${what?.slice(0, 80)}`,
+              message: `${part} ${step}/${steps}: ${what?.slice(0, 80)}`,
               increment: Math.max(0, percent - done),
             });
             done = Math.max(done, percent);
@@ -54,7 +55,7 @@ export async function buildImage(
         })();
         const [[code]] = await Promise.all([exited, reading, child.stdout && text(child.stdout)]);
         stop.throwIfAborted();
-        if (code !== 0) throw failureOf(runtime.name, last);
+        if (code !== 0) throw failureOf(image.name, last);
       } finally {
         stop.removeEventListener('abort', end);
       }

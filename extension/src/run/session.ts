@@ -1,20 +1,16 @@
 /** One run of a program, from collecting its files to its end. The console, the output channel and the status bar watch it. */
-import { readFile } from 'node:fs/promises';
-import type { Output, RunHandle, StartRequest } from '@coderunner/daemon/client';
+import type { Output, RunHandle } from '@coderunner/daemon/client';
 import { CodeRunnerError, isEnd, type Run, type RuntimeInfo, type TtySize } from '@coderunner/daemon/protocol';
-import { EventEmitter, l10n, Uri, workspace } from 'vscode';
-import { setting } from '../configuration.ts';
+import { EventEmitter, l10n, type Uri, workspace } from 'vscode';
 import type { Phase, RunView } from '../console/messages.ts';
 import { Transcript } from '../console/transcript.ts';
 import type { Daemon } from '../daemon/daemon.ts';
 import { buildImage } from '../daemon/images.ts';
-import { type Collected, collect, collectAlone, type HashCache } from './collect.ts';
+import type { HashCache } from './collect.ts';
 import { explain, type Failure } from './failures.ts';
-import { type Program, unsavedBelow } from './program.ts';
+import type { Program } from './program.ts';
+import { type Asked, filesOf, firstLine, requestOf, wantsTerminal } from './request.ts';
 import { chooseRuntime } from './runtimes.ts';
-
-/** Somebody may be typing: longer than programs that only compute usually get. */
-const PATIENT_WALL_MS = 60 * 60_000;
 
 /** A place in a document; lines and characters count from 0 on. */
 export interface SourcePlace {
@@ -126,7 +122,7 @@ export class Session {
       cpuMs: run?.cpuMs ?? null,
       peakMemoryBytes: run?.peakMemoryBytes ?? null,
       acceptsInput: !ended && this.program.stdin === undefined,
-      tty: run?.tty ?? this.#wantsTerminal,
+      tty: run?.tty ?? wantsTerminal(this.program),
       problem: problem ? { path: workspace.asRelativePath(problem.uri, false), line: problem.line + 1 } : null,
       files: run?.files ?? [],
     };
@@ -194,86 +190,38 @@ export class Session {
 
   async #start(): Promise<RunHandle> {
     const { program } = this;
-    const scope = Uri.parse(program.uri);
-    const [collected, runtime] = await Promise.all([this.#collect(scope), this.#runtime()]);
+    const [collected, runtime] = await Promise.all([
+      filesOf(program, this.#hashes, this.#stop.signal),
+      this.#runtime(),
+    ]);
     if (collected.unreadable.length > 0)
       this.transcript.notice(l10n.t('Left out, because they cannot be read: {0}', collected.unreadable.join(', ')));
-    if (runtime.state === 'not_built') await this.#build(runtime);
-    this.#enter('connecting');
-    const entry = entryName(program, runtime);
-    const [wallTimeSeconds, memoryMiB] = [setting('wallTimeSeconds', scope), setting('memoryMiB', scope)];
-    const orphanSeconds = setting('orphanSeconds', scope);
-    const patient = wallTimeSeconds === 0 && program.stdin === undefined;
-    const request: StartRequest = {
-      files: collected.files.map((file) => (file.path === program.entry ? { ...file, path: entry } : file)),
-      entry,
-      runtime: runtime.id,
-      args: program.args ?? [],
-      env: { ...setting('environment', scope) },
-      ...this.#choices(runtime, scope),
-      collect: [...setting('collect', scope)],
-      limits: {
-        ...(wallTimeSeconds > 0 ? { wallMs: wallTimeSeconds * 1000 } : {}),
-        ...(memoryMiB > 0 ? { memoryBytes: memoryMiB * 2 ** 20 } : {}),
-      },
-      ...(orphanSeconds > 0 ? { orphanMs: orphanSeconds * 1000 } : {}),
-      ...(program.stdin === undefined ? {} : { stdin: program.stdin }),
-      ...(this.#wantsTerminal ? { tty: this.#size } : {}),
-    };
-    const start = (limits: StartRequest['limits']) =>
-      this.#daemon.client.start({ ...request, ...(limits ? { limits } : {}) }, this.#observer, this.#stop.signal);
+    if (runtime.state === 'not_built') await this.#build(runtime.id, runtime.name);
+    const asked = requestOf(program, runtime, collected, this.#size);
     try {
-      return await start(patient ? { ...request.limits, wallMs: PATIENT_WALL_MS } : request.limits);
+      return await this.#submit(asked);
     } catch (error) {
-      // The daemon allows less: then its usual time has to do.
-      if (!patient || !(error instanceof CodeRunnerError) || error.code !== 'bad_limit') throw error;
-      return start(request.limits);
+      // With a service beside it, a language has another image.
+      const image = error instanceof CodeRunnerError && error.code === 'runtime_not_built' && imageOf(error);
+      if (!image || this.#daemon.url) throw error;
+      await this.#build(image, image);
+      return this.#submit(asked);
     }
   }
 
-  /** What the person has chosen for the language. A daemon that knows no such choice says what there is. */
-  #choices({ id }: RuntimeInfo, scope: Uri): Pick<StartRequest, 'options'> {
-    const options = setting('options', scope)[id];
-    return options ? { options } : {};
+  async #submit({ request, usual }: Asked): Promise<RunHandle> {
+    this.#enter('connecting');
+    const { client } = this.#daemon;
+    try {
+      return await client.start(request, this.#observer, this.#stop.signal);
+    } catch (error) {
+      if (!usual || !(error instanceof CodeRunnerError) || error.code !== 'bad_limit') throw error;
+      return client.start(usual, this.#observer, this.#stop.signal);
+    }
   }
 
   #follow(id: string): Promise<RunHandle> {
     return this.#daemon.client.follow(id, this.#observer);
-  }
-
-  /** A program whose input comes with it is given pipes: at a terminal it would be typed, echo and all. */
-  get #wantsTerminal(): boolean {
-    return this.program.stdin === undefined && setting('terminal', Uri.parse(this.program.uri));
-  }
-
-  async #collect(scope: Uri): Promise<Collected> {
-    const { root, entry, text } = this.program;
-    if (text !== undefined && root === undefined)
-      return { files: [{ path: entry, content: Buffer.from(text) }], unreadable: [] };
-    if (root === undefined) {
-      const document = workspace.textDocuments.find((candidate) => candidate.uri.toString() === this.program.uri);
-      if (document?.isDirty)
-        return { files: [{ path: entry, content: Buffer.from(document.getText()) }], unreadable: [] };
-      return collectAlone(scope.fsPath, entry);
-    }
-    const unsaved = unsavedBelow(root);
-    if (text !== undefined) unsaved.set(entry, Buffer.from(text));
-    const hidden = Object.entries(
-      workspace.getConfiguration('files', scope).get<Record<string, unknown>>('exclude', {}),
-    );
-    return collect(
-      {
-        root,
-        entry,
-        unsaved,
-        // Conditions ("hide it where its source is") are about what is shown, not about what a program needs.
-        exclude: [...hidden.filter(([, on]) => on === true).map(([glob]) => glob), ...setting('exclude', scope)],
-        maxFiles: setting('maxFiles', scope),
-        maxBytes: setting('maxSizeMiB', scope) * 2 ** 20,
-        signal: this.#stop.signal,
-      },
-      this.#hashes,
-    );
   }
 
   async #runtime(): Promise<RuntimeInfo> {
@@ -286,17 +234,19 @@ export class Session {
     return now;
   }
 
-  async #build(runtime: RuntimeInfo): Promise<void> {
+  /** @param image as the command line calls it */
+  async #build(image: string, name: string): Promise<void> {
     if (this.#daemon.url)
       throw new CodeRunnerError(
         'runtime_not_built',
-        `The daemon at ${this.#daemon.url} has not prepared ${runtime.name} yet.`,
+        `The daemon at ${this.#daemon.url} has not prepared ${name} yet.`,
         {
           hint: 'Ask its operator to run `coderunner runtimes build`.',
         },
       );
     this.#enter('building');
-    await buildImage(this.#daemon.local, runtime, (line) => this.transcript.notice(line), this.#stop.signal);
+    const onLine = (line: string) => this.transcript.notice(line);
+    await buildImage(this.#daemon.local, { id: image, name }, onLine, this.#stop.signal);
     await this.#daemon.runtimes(true);
   }
 
@@ -394,14 +344,8 @@ function waiting(phase: Phase): string | null {
   }
 }
 
-/** A text that is in no file has no ending, which compilers look at. */
-function entryName({ root, entry, text }: Program, runtime: RuntimeInfo): string {
-  return root === undefined && text !== undefined && !entry.includes('.') ? runtime.entry : entry;
-}
-
-/** A script without an ending says in its first line what runs it. */
-async function firstLine({ uri, entry, text }: Program): Promise<string> {
-  if (entry.includes('.')) return '';
-  const whole = text ?? (await readFile(Uri.parse(uri).fsPath, 'utf8').catch(() => ''));
-  return whole.slice(0, 200).split('\n', 1)[0] ?? '';
+/** Which image has to be built, as the command line calls it. */
+function imageOf({ details }: CodeRunnerError): string | undefined {
+  const { runtime } = (details ?? {}) as { runtime?: unknown };
+  return typeof runtime === 'string' ? runtime : undefined;
 }
