@@ -27,6 +27,8 @@ export interface ContainerSpec {
    */
   user: number;
   memoryBytes: number;
+  /** What it has before that, where a compiler needs more than the program may have; the engine lowers it when told so. */
+  firstMemoryBytes?: number;
   pids: number;
   /** Processors it may use. */
   cpus: number;
@@ -55,6 +57,7 @@ function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid
 /** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
 export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
   const uid = FIRST_UID + spec.user;
+  const memoryBytes = spec.firstMemoryBytes ?? spec.memoryBytes;
   const { mounts = [], network, resolvesNames = false } = spec;
   return {
     Image: spec.image,
@@ -81,8 +84,8 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       CapDrop: ['ALL'],
       CapAdd: ['SETUID', 'SETGID', 'KILL'],
       SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
-      Memory: spec.memoryBytes,
-      MemorySwap: spec.memoryBytes,
+      Memory: memoryBytes,
+      MemorySwap: memoryBytes,
       PidsLimit: spec.pids,
       NanoCpus: spec.cpus * 1e9,
       ShmSize: SHM_BYTES,

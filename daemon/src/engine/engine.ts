@@ -20,6 +20,12 @@ export interface EngineContainer {
   readonly attachment: Attachment;
   /** Whether it ran out of memory, to be asked when its stream closed by itself. */
   ranOutOfMemory(): Promise<boolean>;
+  /**
+   * Gives it another limit of memory; one that is gone needs none.
+   * @returns false where it uses more than that already
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  limitMemory(bytes: number): Promise<boolean>;
   /** Ends and removes it; one that is gone is fine. */
   remove(): Promise<void>;
 }
@@ -102,7 +108,13 @@ export class Engine implements AsyncDisposable {
         const attachment = await this.#call((abortSignal) => attach(container, abortSignal));
         await this.#call((abortSignal) => container.start({ abortSignal }));
         signal.throwIfAborted();
-        return { id, attachment, ranOutOfMemory: () => this.#outOfMemory.heardOf(id), remove: () => this.remove(id) };
+        return {
+          id,
+          attachment,
+          ranOutOfMemory: () => this.#outOfMemory.heardOf(id),
+          limitMemory: (bytes) => this.#limitMemory(container, bytes, spec),
+          remove: () => this.remove(id),
+        };
       } catch (error) {
         // Where that fails as well, the engine has gone: what it holds of ours is removed when it is back.
         await this.remove(id).catch(() => {});
@@ -110,6 +122,20 @@ export class Engine implements AsyncDisposable {
       }
     } catch (error) {
       throw signal.aborted ? signal.reason : explain(error, spec.image);
+    }
+  }
+
+  async #limitMemory(container: Docker.Container, bytes: number, { image }: ContainerSpec): Promise<boolean> {
+    try {
+      await this.#call((abortSignal) => container.update({ Memory: bytes, MemorySwap: bytes, abortSignal }));
+      return true;
+    } catch (error) {
+      const { statusCode, message } = error as { statusCode?: number; message: string };
+      // What runc and the kernel say where they cannot take away as much; control groups of version 2 end processes instead.
+      if (/unable to set memory limit|device or resource busy/i.test(message)) return false;
+      // It is gone, or ends: its agent tells.
+      if (statusCode === 404 || statusCode === 409) return true;
+      throw explain(error, image);
     }
   }
 

@@ -12,7 +12,7 @@ import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/contai
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import { compileMemory, type Runtime } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import type { EngineLink } from './engine-link.ts';
 import { Sandbox } from './sandbox.ts';
@@ -456,6 +456,8 @@ export class Pool {
   #spec({ runtime, memoryBytes, mount }: Shelf): ContainerSpec {
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
     const { services } = runtime;
+    const serving = sum(services.map((service) => service.memoryBytes));
+    const compiling = compileMemory(runtime, memoryBytes, this.#config);
     this.#user = (this.#user + 1) % RUN_UIDS;
     return {
       image: this.#images.tag(runtime),
@@ -465,7 +467,8 @@ export class Pool {
         ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
       ],
       user: this.#user,
-      memoryBytes: memoryBytes + sum(services.map((service) => service.memoryBytes)),
+      memoryBytes: memoryBytes + serving,
+      ...(compiling > memoryBytes ? { firstMemoryBytes: compiling + serving } : {}),
       pids: runtime.limits.pids + sum(services.map(({ pids }) => pids)),
       cpus,
       workspaceBytes,

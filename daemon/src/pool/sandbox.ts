@@ -15,14 +15,16 @@ export class Sandbox implements AsyncDisposable {
   /** Volumes that are mounted into it. */
   readonly volumes: readonly string[];
   readonly #container: EngineContainer;
+  readonly #spec: ContainerSpec;
   #removed: Promise<void> | undefined;
 
-  private constructor(container: EngineContainer, { image, mounts = [] }: ContainerSpec, agent: Agent, warm: boolean) {
+  private constructor(container: EngineContainer, spec: ContainerSpec, agent: Agent, warm: boolean) {
     this.#container = container;
+    this.#spec = spec;
     this.agent = agent;
     this.warm = warm;
-    this.image = image;
-    this.volumes = mounts.map(({ volume }) => volume);
+    this.image = spec.image;
+    this.volumes = (spec.mounts ?? []).map(({ volume }) => volume);
   }
 
   /** Creates and starts a container and waits until its agent is ready. Leaves nothing behind when it fails or is aborted. */
@@ -46,6 +48,16 @@ export class Sandbox implements AsyncDisposable {
 
   get id(): string {
     return this.#container.id;
+  }
+
+  /**
+   * Leaves it no more memory than the program may have, where its compiler had more.
+   * @returns false where more is in use already
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  async lowerMemory(): Promise<boolean> {
+    const { firstMemoryBytes, memoryBytes } = this.#spec;
+    return firstMemoryBytes === undefined || (await this.#container.limitMemory(memoryBytes));
   }
 
   /** Whether the kernel killed the container for its memory; to be asked after the agent is gone. */

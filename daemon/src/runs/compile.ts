@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import type { AgentExit } from '../agent/agent.ts';
 import { CHANNEL, type Channel, type Stage } from '../protocol/index.ts';
-import type { Compilation } from '../runtimes/runtime.ts';
+import { type Compilation, compileMemory } from '../runtimes/runtime.ts';
 import { type CollectedFile, collectFiles } from './collect.ts';
 import type { Compiled, CompileInputs } from './compile-cache.ts';
 import { OutputLog } from './output-log.ts';
@@ -78,7 +78,10 @@ export class CompileStep {
 }
 
 /** A runtime's own limits, and never more than the daemon allows a run. */
-function planStage({ config }: ExecuteContext, { argv, warm, limits }: Compilation): PlannedStage {
+export function planStage(
+  { config, runtime, spec }: ExecuteContext,
+  { argv, warm, limits }: Compilation,
+): PlannedStage {
   return {
     stage: 'compile',
     argv,
@@ -88,6 +91,7 @@ function planStage({ config }: ExecuteContext, { argv, warm, limits }: Compilati
       cpuMs: Math.min(limits.cpuMs, config.maxCpu),
       outputBytes: Math.min(limits.outputBytes, config.maxOutput),
       fileBytes: Math.min(limits.fileBytes, config.workspaceBytes),
+      memoryBytes: compileMemory(runtime, spec.limits.memoryBytes, config),
     },
   };
 }

@@ -12,7 +12,7 @@ import {
   type Stage,
 } from '../protocol/index.ts';
 import { type CollectedFile, collectFiles } from './collect.ts';
-import { CompileStep } from './compile.ts';
+import { CompileStep, planStage } from './compile.ts';
 import { contentsOf, type ExecuteContext, OVERTIME, type PlannedStage, runStage } from './stage.ts';
 import { describeStage, outOfMemory, type Verdict } from './verdict.ts';
 
@@ -61,6 +61,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
     warm.interpreter = exit.warm;
     if (verdict) return outcome(verdict);
   }
+  if (!(await lease.sandbox.lowerMemory())) return outcome(outOfMemory(spec.limits));
   agent.onOutput = (channel, bytes) => live.print(channel, bytes);
   const program: PlannedStage = { stage: 'run', argv: runtime.run.argv, warm: true, limits: spec.limits };
   const { exit, verdict } = await runStage(context, program, stages);
@@ -88,7 +89,8 @@ function sum(values: number[]): number {
 }
 
 /** What a failed conversation means for the run. */
-async function explain(error: Error, { live, spec, lease }: ExecuteContext): Promise<Outcome> {
+async function explain(error: Error, context: ExecuteContext): Promise<Outcome> {
+  const { live, spec, runtime, lease } = context;
   const stop = live.stop.signal;
   if (stop.aborted) return stop.reason as Outcome;
   if (error instanceof AgentFailure) {
@@ -101,7 +103,11 @@ async function explain(error: Error, { live, spec, lease }: ExecuteContext): Pro
   }
   if (error instanceof AgentGone) {
     if (error.message === OVERTIME) return { state: 'timed_out', message: `Stopped: ${error.message}` };
-    if (await lease.sandbox.ranOutOfMemory().catch(() => false)) return outOfMemory(spec.limits);
+    if (await lease.sandbox.ranOutOfMemory().catch(() => false)) {
+      return live.run.state === 'compiling' && runtime.compile
+        ? outOfMemory(planStage(context, runtime.compile).limits, 'compile')
+        : outOfMemory(spec.limits);
+    }
     return { state: 'lost', message: 'Lost: the sandbox or the container engine went away while the program ran.' };
   }
   const known =

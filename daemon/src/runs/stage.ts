@@ -5,6 +5,7 @@ import type { Lease } from '../pool/pool.ts';
 import {
   CHANNEL,
   CodeRunnerError,
+  type Limits,
   type RunFile,
   STDIN_WINDOW_BYTES,
   type Stage,
@@ -48,7 +49,7 @@ export interface PlannedStage {
   argv: readonly string[];
   /** The waiting interpreter can do it. */
   warm: boolean;
-  limits: StageLimits;
+  limits: StageLimits & Pick<Limits, 'memoryBytes'>;
 }
 
 /** One stage from START to EXIT. @throws CodeRunnerError too_large; AgentFailure, AgentGone */
@@ -159,14 +160,18 @@ function feed(agent: Agent, input: Buffer): void {
   send(STDIN_WINDOW_BYTES);
 }
 
-function judge(exit: AgentExit, limits: StageLimits, { runtime, spec, live }: ExecuteContext): Verdict | undefined {
+function judge(
+  exit: AgentExit,
+  limits: PlannedStage['limits'],
+  { runtime, spec, live }: ExecuteContext,
+): Verdict | undefined {
   const pattern = runtime.outOfMemory;
   const { signal, exitCode } = describeStage(exit);
   if (pattern && signal === (pattern.signal ?? null) && exitCode === (pattern.exitCode ?? null)) {
     const channel = spec.tty ? CHANNEL.stdout : CHANNEL.stderr;
-    if (live.output.tail(channel, TAIL_BYTES).includes(pattern.stderr)) return outOfMemory(spec.limits);
+    if (live.output.tail(channel, TAIL_BYTES).includes(pattern.stderr)) return outOfMemory(limits, exit.stage);
   }
-  return judgeStage(exit, { ...limits, memoryBytes: spec.limits.memoryBytes });
+  return judgeStage(exit, limits);
 }
 
 /** The bytes of a file that came with the request. */

@@ -45,7 +45,7 @@ export function describeStage(exit: AgentExit): Stage {
 
 /** The verdict when a stage ended; undefined when it succeeded and the next one may follow. @param limits those it had */
 export function judgeStage(exit: AgentExit, limits: StageLimits & Pick<Limits, 'memoryBytes'>): Verdict | undefined {
-  const during = exit.stage === 'run' ? '' : ` while it was ${exit.stage === 'compile' ? 'compiled' : 'prepared'}`;
+  const during = duringStage(exit.stage);
   switch (exit.cause) {
     case 'wall':
       return { state: 'timed_out', message: `Stopped: ran longer than ${formatDuration(limits.wallMs)}${during}.` };
@@ -60,18 +60,24 @@ export function judgeStage(exit: AgentExit, limits: StageLimits & Pick<Limits, '
         message: `Stopped: printed more than ${formatBytes(limits.outputBytes)}${during}.`,
       };
     case 'oom':
-      return outOfMemory(limits, during);
+      return outOfMemory(limits, exit.stage);
     case 'signal':
     case 'exit':
       return exit.stage === 'run' ? judgeProgram(exit) : judgePreparation(exit);
   }
 }
 
-export function outOfMemory(limits: Pick<Limits, 'memoryBytes'>, during = ''): Verdict {
+/** @param limits those that the stage had */
+export function outOfMemory(limits: Pick<Limits, 'memoryBytes'>, stage = 'run'): Verdict {
   return {
     state: 'out_of_memory',
-    message: `Stopped: used more than ${formatBytes(limits.memoryBytes)} of memory${during}.`,
+    message: `Stopped: used more than ${formatBytes(limits.memoryBytes)} of memory${duringStage(stage)}.`,
   };
+}
+
+function duringStage(stage: string): string {
+  if (stage === 'run') return '';
+  return ` while it was ${stage === 'compile' ? 'compiled' : 'prepared'}`;
 }
 
 function judgeProgram(exit: AgentExit): Verdict | undefined {

@@ -1,7 +1,7 @@
 /** Languages: one folder each, with a `runtime.json` that says all there is to know. Adding one needs no change here. */
 import { access, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { BUNDLED_RUNTIMES } from '../config.ts';
+import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import {
   formatBytes,
   formatDuration,
@@ -301,6 +301,11 @@ export function withServices(runtime: Runtime, ids: readonly string[]): Runtime 
   if (ids.length === 0) return runtime;
   const services = runtime.offers.filter((one) => ids.includes(one.id) || runtime.services.includes(one));
   return { ...runtime, services, env: { ...servicesEnv(services), ...runtime.env } };
+}
+
+/** What its compiler may use beside a program that may use so much, in bytes; never less. */
+export function compileMemory({ compile }: Runtime, programBytes: number, { maxMemory }: Config): number {
+  return Math.max(programBytes, Math.min(compile?.memoryBytes ?? 0, maxMemory));
 }
 
 /** The language of a file, by its ending; the longest ending that fits wins. */

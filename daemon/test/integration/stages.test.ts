@@ -108,7 +108,7 @@ describe('a compiler', () => {
       /not compile/,
       'compile_failed',
     ],
-    ['in memory that is not there', "x = 'x' * 2 ** 28", /128 MiB of memory while it was compiled/, 'out_of_memory'],
+    ['in memory that is not there', "x = 'x' * 2 ** 28", /192 MiB of memory while it was compiled/, 'out_of_memory'],
   ];
   for (const cold of [false, true]) {
     for (const [what, compiler, message, state] of limited.filter(
@@ -123,6 +123,23 @@ describe('a compiler', () => {
       }).timeout(30_000);
     }
   }
+
+  for (const cold of [false, true]) {
+    it(`may use memory that the program may not, ${cold ? 'cold' : 'warm'}`, async () => {
+      const use = "print(len(b'x' * (150 * 2 ** 20)))";
+      const fine = await run(use, "print('fine')", { cold });
+      assert.equal(fine.stdout, `${150 * 2 ** 20}\nfine\n`, JSON.stringify(fine.run));
+      const { run: ended } = await run('', use, { cold });
+      assert.equal(ended.message, 'Stopped: used more than 128 MiB of memory.');
+      assert.equal(ended.state, 'out_of_memory');
+    });
+  }
+
+  it('that leaves more than the program may have ends the run', async () => {
+    const { run: ended, stdout } = await run("kept = b'x' * (150 * 2 ** 20)", "print('ran')");
+    assert.deepEqual([ended.state, stdout], ['out_of_memory', ''], ended.message ?? '');
+    assert.equal(ended.message, 'Stopped: used more than 128 MiB of memory.');
+  });
 
   it('has limits that are not those of the program', async () => {
     const compiler =

@@ -74,6 +74,8 @@ describe('the verdict', () => {
 
   it('is the same for memory wherever it was noticed', () => {
     assert.deepEqual(outOfMemory(LIMITS), judgeStage(exit(stopped('oom')), LIMITS));
+    const compiling = exit({ stage: 'compile', ...stopped('oom') });
+    assert.deepEqual(outOfMemory(LIMITS, 'compile'), judgeStage(compiling, LIMITS));
   });
 
   it('comes with the stage as people read it', () => {
