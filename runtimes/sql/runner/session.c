@@ -350,8 +350,10 @@ static void run_statement(struct session *session, const struct script *script, 
         results_end(&session->results, &ending, has_rows);
         had_rows = had_rows || has_rows;
         more = !failed && mysql_more_results(server);
-        if (more)
+        if (more) {
+            fflush(stdout); /* the next one may take its time */
             failed = mysql_next_result(server) > 0;
+        }
     } while (more);
     if (failed)
         tell_server_error(session, script, &place, item);
@@ -416,6 +418,8 @@ static void run_source(struct session *session, const char *file, const struct s
         count_error(session);
     } else {
         session_run_file(session, path);
+        if (session->ended)
+            fprintf(stderr, "  read by %s:%u\n", file, item->line);
     }
 }
 

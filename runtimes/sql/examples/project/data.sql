@@ -1,0 +1,1 @@
+INSERT INTO shapes VALUES ('circle', 1), ('square', 2);

@@ -1,0 +1,1 @@
+SELECT name AS largest FROM areas ORDER BY area DESC LIMIT 1;
