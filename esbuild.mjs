@@ -50,6 +50,8 @@ import { createRequire as __createRequire } from 'node:module';
 const require = __createRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`,
   },
   external: ['./ssh.cjs'],
+  // The form of it that Node takes names its own parts in a way that no bundler can follow.
+  alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   plugins: [
     // dockerode's BuildKit sessions bring gRPC and protobuf: a megabyte that we never call.
     replace('dockerode/lib/session.js', /^[\s\S]*$/, 'module.exports = undefined;'),

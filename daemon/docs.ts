@@ -8,12 +8,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { BUNDLED_RUNTIMES, SETTINGS } from './src/config.ts';
+import { SETTINGS } from './src/config.ts';
 import { Metrics } from './src/http/metrics.ts';
 import type { Pool } from './src/pool/pool.ts';
 import { ERRORS, formatBytes, formatDuration, type PoolStatus, type Run } from './src/protocol/index.ts';
 import type { Runs } from './src/runs/runs.ts';
-import { loadRuntimes } from './src/runtimes/runtime.ts';
+import { loadRuntimes } from './src/runtimes/load.ts';
 
 const DOCS = fileURLToPath(new URL('../docs/', import.meta.url));
 const GENERATED = /(?<=<!-- generated -->\n\n).*?(?=\n<!-- \/generated -->)/s;
@@ -41,7 +41,7 @@ function errors(): string {
 }
 
 async function runtimes(): Promise<string> {
-  const { runtimes: found, broken } = await loadRuntimes(BUNDLED_RUNTIMES);
+  const { runtimes: found, broken } = await loadRuntimes();
   if (broken[0]) throw new Error(broken[0].problem);
   const rows = found.map(({ id, name, version, aliases, extensions, warm, limits }) => [
     code(id),

@@ -10,7 +10,8 @@ import { loadConfig } from '../daemon/src/config.ts';
 import { Engine } from '../daemon/src/engine/engine.ts';
 import { CodeRunnerError } from '../daemon/src/protocol/index.ts';
 import { Images } from '../daemon/src/runtimes/images.ts';
-import { loadRuntimes, type Runtime, runtimeForEntry } from '../daemon/src/runtimes/runtime.ts';
+import { loadRuntimes } from '../daemon/src/runtimes/load.ts';
+import { type Runtime, runtimeForEntry } from '../daemon/src/runtimes/runtime.ts';
 import { ensureEngine } from './engine.ts';
 import { aptInstall, change, onPath, Refusal, run, say } from './system.ts';
 
@@ -81,7 +82,7 @@ async function images(
   args: readonly string[],
   signal: AbortSignal,
 ): Promise<void> {
-  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(config);
   for (const { id, problem } of broken) say(`The runtime ${id} is left out. ${problem}`);
   await using engine = await Engine.connect(config, signal);
   const images = new Images(config, () => engine);

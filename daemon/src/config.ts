@@ -219,9 +219,9 @@ export const SETTINGS = {
   ),
   runtimesPath: folder(
     'CODERUNNER_RUNTIMES_PATH',
-    'Folder of languages to use instead of those CodeRunner brings.',
+    'Folder of your own languages, used as they are, beside those that came with CodeRunner. One with the id of another takes its place.',
     '',
-    'the languages that came with CodeRunner',
+    '(none)',
   ),
   baseImage: text('CODERUNNER_BASE_IMAGE', 'Debian image that all runtimes stand on.', 'debian:trixie-slim'),
   caFile: text(

@@ -3,7 +3,8 @@ import { loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { Images } from '../runtimes/images.ts';
-import { loadRuntimes, type Runtime, withServices } from '../runtimes/runtime.ts';
+import { loadRuntimes } from '../runtimes/load.ts';
+import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { BuildProgressLine } from './build-progress.ts';
 import { say } from './output.ts';
 
@@ -16,7 +17,7 @@ const INTERRUPTED = 130;
  */
 export async function buildRuntimes(names: readonly string[], options: { force: boolean }): Promise<number> {
   const config = loadConfig();
-  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(config);
   for (const { id, problem } of broken) await say(`coderunner: the runtime ${id} is left out: ${problem}`);
   if (runtimes.length === 0)
     throw new CodeRunnerError('bad_runtime', 'There is no language whose image could be built.', {

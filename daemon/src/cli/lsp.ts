@@ -9,14 +9,14 @@ import { loadConfig } from '../config.ts';
 import { serveLanguages } from '../lsp/server.ts';
 import { uriOf } from '../lsp/uris.ts';
 import type { Run } from '../protocol/resources.ts';
-import { loadRuntimes } from '../runtimes/runtime.ts';
+import { loadRuntimes } from '../runtimes/load.ts';
 
 /** What is kept of a program's output: errors stand at the end. */
 const KEPT_CHARACTERS = 256 * 1024;
 
 /** Serves until the client goes. */
 export async function serveLsp(): Promise<never> {
-  const { runtimes, broken } = await loadRuntimes(loadConfig().runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(loadConfig());
   // Editors keep what a server writes there as its log.
   for (const { problem } of broken) process.stderr.write(`${problem}\n`);
   serveLanguages(createConnection(process.stdin, process.stdout), runtimes, launch);

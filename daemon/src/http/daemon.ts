@@ -12,7 +12,7 @@ import { CodeRunnerError, type DaemonStatus, PROTOCOL_VERSION } from '../protoco
 import { CompileCache } from '../runs/compile-cache.ts';
 import { Runs } from '../runs/runs.ts';
 import { Images } from '../runtimes/images.ts';
-import { loadRuntimes } from '../runtimes/runtime.ts';
+import { loadRuntimes } from '../runtimes/load.ts';
 import { Blobs } from '../store/blobs.ts';
 import { openDatabase, Store } from '../store/store.ts';
 import { VERSION } from '../version.ts';
@@ -58,7 +58,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const compileCache = new CompileCache({ store, config, log });
   const link = rollback.use(new EngineLink(config));
   await link.start();
-  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(config);
   for (const { id, problem } of broken) log.error({ runtime: id }, problem);
   const images = new Images(config, () => link.engine);
   await images.prepare(runtimes);

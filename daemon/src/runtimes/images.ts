@@ -7,7 +7,7 @@ import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { readdir, readFile, stat } from 'node:fs/promises';
-import { join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { createInterface } from 'node:readline';
 import { PassThrough, Readable } from 'node:stream';
 import type Docker from 'dockerode';
@@ -15,6 +15,8 @@ import tar from 'tar-stream';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
+import { lineOfStep, withAgent } from './dockerfile.ts';
+import { describeFlaw } from './flaw.ts';
 import type { Runtime } from './runtime.ts';
 import { imageName, SERVICES_FOLDER, type Service } from './service.ts';
 
@@ -58,6 +60,8 @@ export interface BuildOptions {
 interface Context {
   dockerfile: string;
   files: ContextFile[];
+  /** Where the Dockerfile is, for people. */
+  source: string;
 }
 
 interface ContextFile {
@@ -95,7 +99,7 @@ export class Images {
     set('agent', this.tag(BASE), await bundledFiles('agent'));
     set('proxy', this.tag(AGENT), await bundledFiles('proxy'));
     for (const runtime of runtimes) {
-      set(runtime.id, this.tag(AGENT), await imageFiles(runtime));
+      set(runtime.id, this.tag(AGENT), (await this.#context(runtime)).files);
       for (const services of combinations(runtime.offers)) {
         const below = { id: runtime.id, services: services.slice(0, -1) };
         set(imageName({ id: runtime.id, services }), this.tag(below), await serviceFiles(services.at(-1) as Service));
@@ -147,8 +151,11 @@ export class Images {
     const authorities = await certificates(this.#config);
     for (const runtime of wanted) {
       const { id, services } = runtime;
-      if (await missing({ id }))
-        await build({ id }, args, context(id, [...(await imageFiles(runtime)), ...authorities]));
+      if (await missing({ id })) {
+        const own = await this.#context(runtime);
+        await build({ id }, args, { ...own, files: [...own.files, ...authorities] });
+        await this.#refuseVolumes(runtime);
+      }
       for (const [index, service] of services.entries()) {
         const image = { id, services: services.slice(0, index + 1) };
         if (!(await missing(image))) continue;
@@ -172,10 +179,52 @@ export class Images {
     await this.#buildOne(PROXY, args, context(PROXY.id, await bundledFiles(PROXY.id)), options);
   }
 
+  /** A user's own is built as `docker build FOLDER` does; those that came with CodeRunner share files with their neighbours. */
+  async #context(runtime: Runtime): Promise<Context> {
+    if (runtime.origin === 'bundled') return context(runtime.id, await imageFiles(runtime));
+    const dockerfile = 'Dockerfile';
+    const files = (await ownFiles(runtime.folder)).map((file) =>
+      file.path === dockerfile
+        ? { ...file, bytes: Buffer.from(withAgent(file.bytes.toString(), this.tag(AGENT))) }
+        : file,
+    );
+    return { dockerfile, files, source: join(runtime.folder, dockerfile) };
+  }
+
+  /**
+   * Volumes would be folders outside of a sandbox's limits, which outlive it.
+   * @throws CodeRunnerError bad_runtime where what a user's own stands on has some
+   */
+  async #refuseVolumes(runtime: Runtime): Promise<void> {
+    if (runtime.origin === 'bundled') return;
+    const image = this.#engine().docker.getImage(this.tag(runtime));
+    const volumes = Object.keys((await image.inspect()).Config.Volumes ?? {});
+    if (volumes.length === 0) return;
+    await this.remove(runtime);
+    throw new CodeRunnerError(
+      'bad_runtime',
+      `The image that ${runtime.id} stands on has volumes (${volumes.join(', ')}), which would let programs write outside of the limits of their sandbox.`,
+      { hint: 'Choose another image in its FROM.' },
+    );
+  }
+
+  /** Removes a language's image, alone and with services, where no other installation uses it. Containers that use it keep it. */
+  async remove({ id, offers }: Runtime): Promise<void> {
+    const { docker } = this.#engine();
+    for (const services of [...combinations(offers).reverse(), []]) {
+      const tag = this.tag({ id, services });
+      this.#ready.delete(tag);
+      await removeImage(docker, `${tag}-${this.#installation}`);
+      const others = await docker.listImages({ filters: { label: [IMAGE_LABEL] } });
+      const isUsed = others.some(({ RepoTags }) => RepoTags?.some((name) => name.includes(`${tag}-`)));
+      if (!isUsed) await removeImage(docker, tag);
+    }
+  }
+
   async #buildOne(
     image: ImageOf,
     buildargs: Record<string, string>,
-    { dockerfile, files }: Context,
+    { dockerfile, files, source }: Context,
     { onProgress, signal, force = false }: BuildOptions,
   ): Promise<void> {
     signal.throwIfAborted();
@@ -200,7 +249,13 @@ export class Images {
         onProgress({ ...progress, text });
       });
     } catch (error) {
-      throw signal.aborted ? signal.reason : buildFailure(name, error as Error, last);
+      if (signal.aborted) throw signal.reason;
+      const text = files.find(({ path }) => path === dockerfile)?.bytes.toString() ?? '';
+      const { step = 0, steps = 0 } = progress;
+      throw buildFailure(name, error as Error, last, {
+        file: source,
+        line: failedLine(error as Error, text, step, steps),
+      });
     }
     await this.#claim(this.tag(image));
     this.#ready.add(this.tag(image));
@@ -355,7 +410,12 @@ async function removeImage(docker: Docker, name: string): Promise<void> {
  * What went wrong, and the way out where the cause is known. The engine tells causes only by what the programs of a build
  * print.
  */
-function buildFailure(image: string, error: Error, last: string[]): CodeRunnerError {
+function buildFailure(
+  image: string,
+  error: Error,
+  last: string[],
+  { file, line }: { file: string; line: number | undefined },
+): CodeRunnerError {
   const { code } = error as NodeJS.ErrnoException;
   if (code !== undefined) {
     const message = `The container engine went away while the image of ${image} was built (${code}).`;
@@ -363,12 +423,19 @@ function buildFailure(image: string, error: Error, last: string[]): CodeRunnerEr
   }
   const printed = [...last, error.message].join('\n');
   const known = KNOWN_CAUSES.find(({ signs }) => signs.test(printed));
-  const why = known?.sentence ?? error.message.trim();
+  const message = known?.sentence ?? error.message.trim();
+  const why = line === undefined ? message : describeFlaw({ file, line, message });
   return new CodeRunnerError(known?.code ?? 'build_failed', `The image of ${image} could not be built: ${why}`, {
     details: last,
     cause: error,
     ...(known ? { hint: known.hint } : {}),
   });
+}
+
+/** The line of the Dockerfile that an engine could not read, or whose step failed. */
+function failedLine({ message }: Error, source: string, step: number, steps: number): number | undefined {
+  const unread = /\bparse error (?:on )?line (\d+)/.exec(message)?.[1];
+  return unread === undefined ? lineOfStep(source, step, steps) : Number(unread);
 }
 
 const KNOWN_CAUSES = [
@@ -397,10 +464,10 @@ function bundledFiles(image: string): Promise<ContextFile[]> {
   return filesBelow(BUNDLED_RUNTIMES, image);
 }
 
-/** The files of a language's folder, and of those of its neighbours that its Dockerfile copies from. */
 /** A build from the Dockerfile of a folder. */
 function context(folder: string, files: ContextFile[]): Context {
-  return { dockerfile: `${folder}/Dockerfile`, files };
+  const dockerfile = `${folder}/Dockerfile`;
+  return { dockerfile, files, source: join(BUNDLED_RUNTIMES, dockerfile) };
 }
 
 /** All that can be chosen of them, in their order, a smaller choice before those that it begins; not nothing. */
@@ -416,6 +483,7 @@ async function serviceFiles({ id }: Pick<Service, 'id'>): Promise<ContextFile[]>
   return files.filter(({ path }) => path !== `${folder}/service.json`);
 }
 
+/** The files of a language's folder, and of those of its neighbours that its Dockerfile copies from. */
 async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
   const root = join(runtime.folder, '..');
   const own = await filesBelow(root, runtime.id);
@@ -430,6 +498,15 @@ async function imageFiles(runtime: Runtime): Promise<ContextFile[]> {
   return files.filter(
     ({ path }) => !/^[^/]+\/(?:runtime\.json|Dockerfile)$/.test(path) || path === `${runtime.id}/Dockerfile`,
   );
+}
+
+/** The files of a user's own language, with paths from its folder on. */
+async function ownFiles(folder: string): Promise<ContextFile[]> {
+  const name = basename(folder);
+  const files = await filesBelow(dirname(folder), name);
+  return files
+    .map((file) => ({ ...file, path: file.path.slice(name.length + 1) }))
+    .filter(({ path }) => path !== 'runtime.json');
 }
 
 /** Neither examples, tests nor what a build leaves behind go into an image, so changing them builds nothing. */

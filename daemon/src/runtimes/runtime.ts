@@ -1,6 +1,5 @@
 /** Languages: one folder each, with a `runtime.json` that says all there is to know. Adding one needs no change here. */
-import { access, readdir, readFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import {
   formatBytes,
@@ -11,8 +10,10 @@ import {
   type RuntimeOption,
   type StageLimits,
 } from '../protocol/index.ts';
+import type { Flaw } from './flaw.ts';
+import type { JsonPath } from './json-text.ts';
 import { type RuntimeFile, readRuntimeFile } from './runtime-file.ts';
-import { loadServices, type Service, servicesEnv } from './service.ts';
+import { type Service, servicesEnv } from './service.ts';
 
 /** The stage before the run, where a language has one. */
 export interface Compilation {
@@ -87,12 +88,8 @@ export interface Runtime {
   readonly limits: Limits;
   /** Its folder. */
   readonly folder: string;
-}
-
-/** A folder that cannot be used, and why: file, field and what is wrong. */
-export interface RuntimeProblem {
-  id: string;
-  problem: string;
+  /** Whether it came with CodeRunner, is a user's own, or is a user's own in the place of one that came with CodeRunner. */
+  readonly origin: 'bundled' | 'own' | 'replacement';
 }
 
 /** Less does not hold the agent and an interpreter; engines refuse less than 6 MiB. */
@@ -121,82 +118,26 @@ const USUAL_LIMITS: Limits = {
 };
 
 /**
- * Reads all languages of a folder.
- * @param folder empty: those that come with CodeRunner
- * @returns the usable ones, by id, and those that are broken; a broken one never hides the others
+ * A runtime, or all that is wrong with its file, in the order of the file.
+ * @param folder its folder
+ * @param offers the services that there are
  */
-export async function loadRuntimes(folder: string): Promise<{ runtimes: Runtime[]; broken: RuntimeProblem[] }> {
-  const root = folder || BUNDLED_RUNTIMES;
-  const runtimes: Runtime[] = [];
-  const broken: RuntimeProblem[] = [];
-  const names = new Map<string, string>();
-  const offers = await loadServices();
-  const entries = await readdir(root, { withFileTypes: true }).catch((error) => {
-    broken.push({ id: root, problem: `The folder of runtimes cannot be read: ${error.message}.` });
-    return [];
+export function parseRuntime(source: string, folder: string, offers: readonly Service[] = []): Runtime | Flaw[] {
+  const read = readRuntimeFile(join(folder, 'runtime.json'), source);
+  if (Array.isArray(read)) return read;
+  const { value, text } = read;
+  const names = offers.map(({ id }) => id);
+  const flaws = (value.services ?? []).flatMap((id, index) => {
+    if (names.includes(id)) return [];
+    const message = `services has "${id}", which is no service. There are: ${names.join(', ') || 'none'}.`;
+    return [text.flaw(['services', index], message)];
   });
-  for (const entry of entries.sort((a, b) => a.name.localeCompare(b.name))) {
-    if (!entry.isDirectory()) continue;
-    const file = join(root, entry.name, 'runtime.json');
-    const loaded = await loadRuntime(join(root, entry.name), offers, names);
-    if (typeof loaded === 'string') broken.push({ id: entry.name, problem: `${file}: ${loaded}` });
-    else if (loaded) runtimes.push(loaded);
-  }
-  return { runtimes, broken };
+  const quantity = new Quantities((path, message) => flaws.push(text.flaw(path, message)));
+  const runtime = fillIn(value, folder, offers, quantity);
+  return flaws.length > 0 ? flaws : runtime;
 }
 
-/** The language of a folder, what is wrong with it, or undefined where it is none (agent/, base/ and the like). */
-async function loadRuntime(
-  folder: string,
-  offers: readonly Service[],
-  names: Map<string, string>,
-): Promise<Runtime | string | undefined> {
-  let source: string;
-  try {
-    source = await readFile(join(folder, 'runtime.json'), 'utf8');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    return `it cannot be read: ${(error as Error).message}.`;
-  }
-  const runtime = parseRuntime(source, folder, offers);
-  if (typeof runtime === 'string') return runtime;
-  if (runtime.id !== basename(folder)) return `id is "${runtime.id}", but the folder is called "${basename(folder)}".`;
-  const dockerfile = await access(join(folder, 'Dockerfile')).catch((error: Error) => error);
-  if (dockerfile instanceof Error) return `there is no Dockerfile beside it (${dockerfile.message}).`;
-  return claim(runtime, names) ?? runtime;
-}
-
-/** Takes a runtime's names and endings, or says who has them already. */
-function claim(runtime: Runtime, taken: Map<string, string>): string | undefined {
-  const own = [
-    ...[runtime.id, ...runtime.aliases].map((name) => `the name "${name}"`),
-    ...runtime.extensions.map((ending) => `the ending "${ending}"`),
-  ];
-  const clash = own.find((name) => taken.has(name));
-  if (clash !== undefined) return `${clash} belongs to ${taken.get(clash)} already.`;
-  for (const name of own) taken.set(name, runtime.id);
-  return undefined;
-}
-
-/** A runtime, or the sentence that says what is wrong with its file. @param offers the services that there are */
-export function parseRuntime(source: string, folder: string, offers: readonly Service[] = []): Runtime | string {
-  const file = readRuntimeFile(source);
-  if (typeof file === 'string') return file;
-  const unknown = file.services?.find((id) => !offers.some((service) => service.id === id));
-  if (unknown !== undefined) {
-    const known = offers.map(({ id }) => id).join(', ') || 'none';
-    return `services has "${unknown}", which is no service. There are: ${known}.`;
-  }
-  try {
-    return fillIn(file, folder, offers);
-  } catch (error) {
-    if (error instanceof BadQuantity) return error.message;
-    throw error;
-  }
-}
-
-/** @throws BadQuantity */
-function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[]): Runtime {
+function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[], quantities: Quantities): Runtime {
   const services = offers.filter(({ id }) => file.services?.includes(id));
   return {
     id: file.id,
@@ -213,7 +154,7 @@ function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[]): 
           argv: file.compile.argv,
           warm: file.compile.warm ?? false,
           outputs: file.compile.outputs,
-          ...stageSizes('compile', file.compile, USUAL_COMPILE_LIMITS),
+          ...quantities.stageSizes('compile', file.compile, USUAL_COMPILE_LIMITS),
         }
       : undefined,
     run: file.run,
@@ -242,58 +183,66 @@ function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[]): 
     offers,
     results: file.results,
     limits: {
-      ...stageLimits('limits', file.limits, USUAL_LIMITS),
-      memoryBytes: readMemory('limits.memory', file.limits?.memory) ?? USUAL_LIMITS.memoryBytes,
+      ...quantities.stageLimits(['limits'], file.limits, USUAL_LIMITS),
+      memoryBytes: quantities.memory(['limits', 'memory'], file.limits?.memory) ?? USUAL_LIMITS.memoryBytes,
       pids: file.limits?.pids ?? USUAL_LIMITS.pids,
     },
     folder,
+    origin: resolve(folder, '..') === resolve(BUNDLED_RUNTIMES) ? 'bundled' : 'own',
   };
 }
 
-/** A size or a time that will not do; the message names the field. */
-class BadQuantity extends Error {}
+/** Reads sizes and times, and tells of those that will not do. */
+class Quantities {
+  readonly #tell: (path: JsonPath, message: string) => void;
 
-function stageSizes(stage: string, given: StageFile, usual: StageLimits) {
-  return {
-    limits: stageLimits(`${stage}.limits`, given.limits, usual),
-    memoryBytes: readMemory(`${stage}.memory`, given.memory),
-  };
-}
+  constructor(tell: (path: JsonPath, message: string) => void) {
+    this.#tell = tell;
+  }
 
-function stageLimits(field: string, given: StageFile['limits'] = {}, usual: StageLimits): StageLimits {
-  return {
-    wallMs: readDuration(`${field}.wall`, given.wall) ?? usual.wallMs,
-    cpuMs: readDuration(`${field}.cpu`, given.cpu) ?? usual.cpuMs,
-    outputBytes: readSize(`${field}.output`, given.output) ?? usual.outputBytes,
-    fileBytes: readSize(`${field}.file`, given.file) ?? usual.fileBytes,
-  };
-}
+  stageSizes(stage: string, given: StageFile, usual: StageLimits) {
+    return {
+      limits: this.stageLimits([stage, 'limits'], given.limits, usual),
+      memoryBytes: this.memory([stage, 'memory'], given.memory),
+    };
+  }
 
-function readDuration(field: string, text: string | undefined): number | undefined {
-  const takes = `a time from 1ms to ${formatDuration(MOST_TIME_MS)}, such as 30s`;
-  return readQuantity(field, text, parseDuration, { least: 1, most: MOST_TIME_MS, takes });
-}
+  stageLimits(field: JsonPath, given: StageFile['limits'] = {}, usual: StageLimits): StageLimits {
+    return {
+      wallMs: this.#duration([...field, 'wall'], given.wall) ?? usual.wallMs,
+      cpuMs: this.#duration([...field, 'cpu'], given.cpu) ?? usual.cpuMs,
+      outputBytes: this.#size([...field, 'output'], given.output) ?? usual.outputBytes,
+      fileBytes: this.#size([...field, 'file'], given.file) ?? usual.fileBytes,
+    };
+  }
 
-function readSize(field: string, text: string | undefined): number | undefined {
-  const takes = `a size from 1B to ${formatBytes(MOST_BYTES)}, such as 64MiB`;
-  return readQuantity(field, text, parseBytes, { least: 1, most: MOST_BYTES, takes });
-}
+  memory(field: JsonPath, text: string | undefined): number | undefined {
+    const takes = `a size from ${formatBytes(LEAST_MEMORY_BYTES)} to ${formatBytes(MOST_BYTES)}, such as 256MiB`;
+    return this.#read(field, text, parseBytes, { least: LEAST_MEMORY_BYTES, most: MOST_BYTES, takes });
+  }
 
-function readMemory(field: string, text: string | undefined): number | undefined {
-  const takes = `a size from ${formatBytes(LEAST_MEMORY_BYTES)} to ${formatBytes(MOST_BYTES)}, such as 256MiB`;
-  return readQuantity(field, text, parseBytes, { least: LEAST_MEMORY_BYTES, most: MOST_BYTES, takes });
-}
+  #duration(field: JsonPath, text: string | undefined): number | undefined {
+    const takes = `a time from 1ms to ${formatDuration(MOST_TIME_MS)}, such as 30s`;
+    return this.#read(field, text, parseDuration, { least: 1, most: MOST_TIME_MS, takes });
+  }
 
-function readQuantity(
-  field: string,
-  text: string | undefined,
-  parse: (text: string) => number | undefined,
-  { least, most, takes }: { least: number; most: number; takes: string },
-): number | undefined {
-  if (text === undefined) return undefined;
-  const value = parse(text);
-  if (value !== undefined && value >= least && value <= most) return value;
-  throw new BadQuantity(`${field} is "${text}", but takes ${takes}.`);
+  #size(field: JsonPath, text: string | undefined): number | undefined {
+    const takes = `a size from 1B to ${formatBytes(MOST_BYTES)}, such as 64MiB`;
+    return this.#read(field, text, parseBytes, { least: 1, most: MOST_BYTES, takes });
+  }
+
+  #read(
+    field: JsonPath,
+    text: string | undefined,
+    parse: (text: string) => number | undefined,
+    { least, most, takes }: { least: number; most: number; takes: string },
+  ): number | undefined {
+    if (text === undefined) return undefined;
+    const value = parse(text);
+    if (value !== undefined && value >= least && value <= most) return value;
+    this.#tell(field, `${field.join('.')} is "${text}", but takes ${takes}.`);
+    return undefined;
+  }
 }
 
 /** The language with services beside its own; those that it does not know are left out. */

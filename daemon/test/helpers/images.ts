@@ -2,7 +2,8 @@
 import type { Config } from '../../src/config.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
+import type { Runtime } from '../../src/runtimes/runtime.ts';
 
 /**
  * Builds what is missing, which takes minutes the first time and next to nothing later.
@@ -14,7 +15,7 @@ export async function buildImages(
   engine: Engine,
   wanted?: readonly string[],
 ): Promise<{ runtimes: Runtime[]; images: Images }> {
-  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(config);
   if (broken.length > 0) throw new Error(`Broken runtimes: ${JSON.stringify(broken)}`);
   const chosen = wanted ? runtimes.filter(({ id }) => wanted.includes(id)) : runtimes;
   if (wanted && chosen.length < wanted.length) throw new Error(`There is no runtime for each of ${wanted.join(', ')}.`);

@@ -7,12 +7,13 @@ import { loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { CodeRunnerError } from '../../src/protocol/index.ts';
 import { type BuildProgress, Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
+import type { Runtime } from '../../src/runtimes/runtime.ts';
 import { EngineProxy } from '../support/engine-proxy.ts';
 import { OwnEngine } from '../support/own-engine.ts';
 import { until } from '../support/test-pool.ts';
 
-const DOCKERFILE = 'ARG BASE\nFROM ${BASE}\nCOPY tiny/hello.txt /hello.txt\n';
+const DOCKERFILE = 'ARG BASE\nFROM ${BASE}\nCOPY hello.txt /hello.txt\n';
 
 describe('the images', () => {
   let tiny: Tiny;
@@ -290,8 +291,8 @@ class Tiny implements AsyncDisposable {
   }
 
   async #runtime(): Promise<Runtime> {
-    const { runtimes, broken } = await loadRuntimes(this.#root);
+    const { runtimes, broken } = await loadRuntimes({ ...this.#config, runtimesPath: this.#root });
     assert.deepEqual(broken, []);
-    return runtimes[0] as Runtime;
+    return runtimes.find(({ id }) => id === 'tiny') as Runtime;
   }
 }

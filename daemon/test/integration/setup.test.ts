@@ -12,7 +12,7 @@ import { type Machine, planEngine } from '../../../tools/engine.ts';
 import { loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
 import { afterwards, cleanUpAfterEach, temporaryFolder } from '../support/daemon.ts';
 
 const ROOT = join(import.meta.dirname, '../../..');
@@ -163,7 +163,7 @@ async function line(stream: Readable, expected: RegExp): Promise<void> {
 
 /** Runs the set-up where this folder is to be read, and nothing else of this machine is there. */
 async function onMachineWithoutEngine(engine: Engine, env: string[]): Promise<{ code: number; output: string }> {
-  const { runtimes } = await loadRuntimes(loadConfig().runtimesPath);
+  const { runtimes } = await loadRuntimes(loadConfig());
   const images = new Images(loadConfig(), () => engine);
   await images.prepare(runtimes);
   const [runtime] = runtimes;

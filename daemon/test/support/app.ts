@@ -12,7 +12,7 @@ import { PROTOCOL_VERSION } from '../../src/protocol/index.ts';
 import { CompileCache } from '../../src/runs/compile-cache.ts';
 import { Runs } from '../../src/runs/runs.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
 import { Blobs } from '../../src/store/blobs.ts';
 import { Store } from '../../src/store/store.ts';
 import { afterwards, temporaryFolder } from './daemon.ts';
@@ -40,7 +40,7 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   const link = new EngineLink(config);
   await link.start();
   afterwards(() => link[Symbol.asyncDispose]());
-  const { runtimes } = await loadRuntimes('');
+  const { runtimes } = await loadRuntimes();
   const images = new Images(config, () => link.engine);
   await images.prepare(runtimes);
   const pool = new Pool({ config, link, images, instance: 'test', runtimes, used: [], log });

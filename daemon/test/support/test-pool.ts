@@ -8,7 +8,8 @@ import { EngineLink } from '../../src/pool/engine-link.ts';
 import { type Lease, Pool } from '../../src/pool/pool.ts';
 import type { PoolStatus } from '../../src/protocol/index.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
+import type { Runtime } from '../../src/runtimes/runtime.ts';
 
 type RuntimeStatus = PoolStatus['runtimes'][number];
 
@@ -99,7 +100,7 @@ export class TestPool implements AsyncDisposable {
 }
 
 export async function pythonRuntime(): Promise<Runtime> {
-  const { runtimes } = await loadRuntimes('');
+  const { runtimes } = await loadRuntimes();
   const python = runtimes.find(({ id }) => id === 'python');
   if (!python) throw new Error('The runtime python is broken.');
   return python;

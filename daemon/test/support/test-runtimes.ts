@@ -6,7 +6,8 @@ import { fileURLToPath } from 'node:url';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
+import type { Runtime } from '../../src/runtimes/runtime.ts';
 import { buildImages } from '../helpers/images.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/runtimes/', import.meta.url));
@@ -36,11 +37,11 @@ export class TestRuntimes implements AsyncDisposable {
     try {
       const { images: bases } = await buildImages(loadConfig(), engine, [base]);
       await cp(join(FIXTURES, id), join(path, id), { recursive: true });
-      const dockerfile = `FROM ${bases.tag({ id: base })}\nCOPY ${id} /opt/${id}\n`;
+      const dockerfile = `FROM ${bases.tag({ id: base })}\nCOPY . /opt/${id}\n`;
       await writeFile(join(path, id, 'Dockerfile'), dockerfile);
       const config: Config = { ...loadConfig(), runtimesPath: path };
-      const { runtimes, broken } = await loadRuntimes(path);
-      const [runtime] = runtimes;
+      const { runtimes, broken } = await loadRuntimes(config);
+      const runtime = runtimes.find((one) => one.id === id);
       if (!runtime) throw new Error(`The test runtime is broken: ${JSON.stringify(broken)}`);
       const images = new Images(config, () => engine);
       await images.prepare(runtimes);

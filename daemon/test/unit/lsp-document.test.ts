@@ -6,9 +6,9 @@ import { hintsFor } from '../../src/lsp/hints.ts';
 import { type Language, languageOf, unknownLanguage } from '../../src/lsp/language.ts';
 import { formatOf } from '../../src/lsp/manifests.ts';
 import { speaker } from '../../src/lsp/texts.ts';
-import { loadRuntimes } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
 
-const { runtimes } = await loadRuntimes('');
+const { runtimes } = await loadRuntimes();
 const bundled = (id: string) => {
   const runtime = runtimes.find((candidate) => candidate.id === id);
   assert.ok(runtime, id);

@@ -8,9 +8,9 @@ import { LastRuns } from '../../src/lsp/last-runs.ts';
 import type { RunEnded } from '../../src/lsp/messages.ts';
 import { problemsIn } from '../../src/lsp/problems.ts';
 import { canonical } from '../../src/lsp/uris.ts';
-import { loadRuntimes } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
 
-const { runtimes } = await loadRuntimes('');
+const { runtimes } = await loadRuntimes();
 const places = (id: string) => runtimes.filter((runtime) => runtime.id === id).flatMap((one) => languageOf(one).places);
 
 const TRACEBACK = `Traceback (most recent call last):

@@ -1,5 +1,6 @@
 /** `runtime.json`: what it may say, and how a mistake in it is told. */
 import assert from 'node:assert/strict';
+import type { Flaw } from '../../src/runtimes/flaw.ts';
 import { expandArgv, parseRuntime, type Runtime } from '../../src/runtimes/runtime.ts';
 
 const LEAST = {
@@ -12,13 +13,19 @@ const LEAST = {
 };
 const STD = { description: 'Language standard', values: ['17', '20'], default: '20' };
 
-function parse(more: object): Runtime | string {
-  return parseRuntime(JSON.stringify({ ...LEAST, ...more }), '/runtimes/tiny');
+/** As people write it, a field a line. */
+function parse(more: object): Runtime | Flaw[] {
+  return parseRuntime(JSON.stringify({ ...LEAST, ...more }, null, 2), '/runtimes/tiny');
+}
+
+function flawsOf(read: Runtime | Flaw[]): Flaw[] {
+  assert.ok(Array.isArray(read), 'was taken');
+  return read;
 }
 
 function taken(more: object): Runtime {
   const runtime = parse(more);
-  assert.ok(typeof runtime !== 'string', `refused: ${runtime}`);
+  assert.ok(!Array.isArray(runtime), `refused: ${JSON.stringify(runtime)}`);
   return runtime;
 }
 
@@ -104,14 +111,14 @@ describe('a runtime.json', () => {
       compile({ limits: { file: `${'9'.repeat(400)}TiB` } }),
       /^compile\.limits\.file is "9/,
     ],
-    ['a time that is a number', compile({ limits: { wall: 5 } }), /^compile\.limits\.wall must be string$/],
+    ['a time that is a number', compile({ limits: { wall: 5 } }), /^compile\.limits\.wall is 5, but takes text$/],
     ['a time without sense', compile({ limits: { wall: 'soon' } }), /^compile\.limits\.wall is "soon"/],
     [
       'memory in which nothing starts',
       compile({ memory: '1MiB' }),
       /^compile\.memory is "1MiB", but takes a size from 16 MiB/,
     ],
-    ['a list for memory', compile({ memory: ['1GiB'] }), /^compile\.memory must be string$/],
+    ['a list for memory', compile({ memory: ['1GiB'] }), /^compile\.memory is a list, but takes text$/],
     ['limits of a run that are 0', { limits: { wall: '0s' } }, /^limits\.wall is "0s"/],
     ['too little memory for a run', { limits: { memory: '15MiB' } }, /^limits\.memory is "15MiB"/],
     ['a manifest in another folder', install({ detect: [{ file: '../tiny.txt' }] }), /^install\.detect\.0\.file/],
@@ -142,14 +149,11 @@ describe('a runtime.json', () => {
   ];
   for (const [what, more, message] of refused) {
     it(`is refused with ${what}, naming the field`, () => {
-      const problem = parse(more);
-      assert.ok(typeof problem === 'string', 'was taken');
-      assert.match(problem.replace(/\.$/, ''), message);
-      assert.match(problem, /\.$/);
+      const [flaw, ...others] = flawsOf(parse(more));
+      assert.deepEqual(others, []);
+      assert.equal(flaw?.file, '/runtimes/tiny/runtime.json');
+      assert.match(flaw.message.replace(/\.$/, ''), message);
+      assert.match(flaw.message, /[.?]$/);
     });
   }
-
-  it('is refused where it is no JSON', () => {
-    assert.match(parseRuntime('{', '/runtimes/tiny') as string, /^it is not JSON: /);
-  });
 });

@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { loadConfig } from '../../src/config.ts';
 import { CodeRunnerError, type ErrorCode, type RunFile, type RunRequest } from '../../src/protocol/index.ts';
 import { admit } from '../../src/runs/spec.ts';
-import { loadRuntimes, parseRuntime, type Runtime } from '../../src/runtimes/runtime.ts';
+import { loadRuntimes } from '../../src/runtimes/load.ts';
+import { parseRuntime, type Runtime } from '../../src/runtimes/runtime.ts';
 
 const config = loadConfig({ CODERUNNER_DATA_DIR: '/nowhere' });
 const MAIN: RunFile = { path: 'main.py', content: 'print(1)' };
@@ -11,7 +12,7 @@ const MAIN: RunFile = { path: 'main.py', content: 'print(1)' };
 let runtimes: Runtime[];
 
 before(async () => {
-  ({ runtimes } = await loadRuntimes(''));
+  ({ runtimes } = await loadRuntimes());
 });
 
 function take(request: Partial<RunRequest>) {

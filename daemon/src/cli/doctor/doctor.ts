@@ -6,7 +6,8 @@ import type { Config } from '../../config.ts';
 import { Engine } from '../../engine/engine.ts';
 import { CodeRunnerError } from '../../protocol/index.ts';
 import { Images } from '../../runtimes/images.ts';
-import { loadRuntimes, type Runtime } from '../../runtimes/runtime.ts';
+import { loadRuntimes } from '../../runtimes/load.ts';
+import type { Runtime } from '../../runtimes/runtime.ts';
 import type { Check, Finding } from './check.ts';
 import * as engineChecks from './engine.ts';
 import * as languages from './languages.ts';
@@ -17,7 +18,7 @@ import * as machine from './machine.ts';
  * @throws nothing that a check can find: that is in its result
  */
 export async function runDoctor(config: Config): Promise<Check[]> {
-  const { runtimes, broken } = await loadRuntimes(config.runtimesPath);
+  const { runtimes, broken } = await loadRuntimes(config);
   const onThisMachine = [
     await check('node', 'Node.js', machine.checkNode),
     await check('data.folder', 'Data folder', () => machine.checkDataFolder(config.dataDir)),
