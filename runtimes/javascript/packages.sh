@@ -18,7 +18,11 @@ fi
 
 export npm_config_cafile="$CODERUNNER_CA"
 if [ -n "$CODERUNNER_REGISTRY" ]; then export npm_config_registry="$CODERUNNER_REGISTRY"; fi
-if [ "$CODERUNNER_INSTALL_SCRIPTS" = off ]; then export npm_config_ignore_scripts=true; fi
+# The daemon's owner decides, for all packages: npm's own list would have to be in the project.
+case $CODERUNNER_INSTALL_SCRIPTS in
+    on) export npm_config_dangerously_allow_all_scripts=true ;;
+    *) export npm_config_ignore_scripts=true ;;
+esac
 
 command=install
 if [ -f package-lock.json ] || [ -f npm-shrinkwrap.json ]; then command=ci; fi

@@ -374,7 +374,7 @@ function explain(
     case 'signal': {
       const error =
         unreachable(problems, installation.tool) ??
-        (/no space left on device|ENOSPC/i.test(printed) ? tooLarge(config).error : undefined) ??
+        (/no space left on device|ENOSPC|file too large|EFBIG/i.test(printed) ? tooLarge(config).error : undefined) ??
         known(printed, installation) ??
         new CodeRunnerError('install_failed', `The packages of ${manifest.name} could not be installed.`, {
           hint: `What ${installation.tool} printed says why.`,
