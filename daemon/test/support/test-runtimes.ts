@@ -45,7 +45,7 @@ export class TestRuntimes implements AsyncDisposable {
       if (!runtime) throw new Error(`The test runtime is broken: ${JSON.stringify(broken)}`);
       const images = new Images(config, () => engine);
       await images.prepare(runtimes);
-      await images.build(runtimes, { onProgress() {}, signal: new AbortController().signal });
+      await images.build([runtime], { onProgress() {}, signal: new AbortController().signal });
       return new TestRuntimes(engine, path, runtime, images.tag(runtime));
     } catch (error) {
       await engine[Symbol.asyncDispose]();
