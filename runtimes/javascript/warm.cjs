@@ -1,8 +1,11 @@
 /**
- * The waiting Node. `node -r warm.cjs PLACEHOLDER` starts as it always does, up to the last line of its own start-up, which is
+ * The waiting Node. `node [-r OTHER] -r warm.cjs PLACEHOLDER` starts as it always does, up to the last line of its own start-up, which is
  * `Module.runMain(mainEntry)`. The one thing changed is that reading `Module.runMain` waits for START first and then gives the original
  * function bound to the run's entry. A bound function and a getter that has returned leave no frame, so from there on everything is what a
  * cold start does. docs/decisions/0009-warm-interpreters.md has the reasons.
+ *
+ * A script that is preloaded before it may export `warmUp`, which is called before the wait. A stage before the run is `node SCRIPT ARGUMENT...`,
+ * of which this calls the script's `main(arguments)` and takes what it returns as the exit code.
  */
 'use strict';
 
@@ -10,7 +13,6 @@ const fs = require('node:fs');
 const path = require('node:path');
 
 const CONTROL_FD = 3;
-const TYPESCRIPT = path.join(__dirname, 'warm.ts');
 const Module = module.constructor;
 
 /** Takes out of sight that this file was preloaded. Worker threads inherit the preload: there, this is all there is to do. */
@@ -18,7 +20,8 @@ function hidePreload() {
   const { execArgv } = process;
   const at = execArgv.indexOf(__filename);
   if (at > 0) execArgv.splice(at - 1, 2);
-  Object.defineProperty(process, '_preload_modules', { value: [] });
+  const others = process._preload_modules.filter((name) => name !== __filename);
+  Object.defineProperty(process, '_preload_modules', { value: others });
   delete Module._cache[__filename];
   for (const request of Object.keys(Module._pathCache)) delete Module._pathCache[request];
 }
@@ -55,10 +58,23 @@ function replaceEnvironment(env) {
   for (const name of Object.keys(env)) process.env[name] = env[name];
 }
 
+/** A stage before the run, in this process: what it may load, the run does not see. */
+function doStage({ argv }) {
+  const [, script, ...args] = argv;
+  const loaded = process.moduleLoadList.length;
+  const cached = new Set(Object.keys(Module._cache));
+  const exitCode = require(script).main(args);
+  for (const name of Object.keys(Module._cache)) if (!cached.has(name)) delete Module._cache[name];
+  for (const request of Object.keys(Module._pathCache)) delete Module._pathCache[request];
+  process.moduleLoadList.length = loaded;
+  fs.writeSync(CONTROL_FD, Uint8Array.of('E'.charCodeAt(0), exitCode));
+}
+
 /** Waits for the run, puts its values where a cold start has them, and returns the absolute path of its entry. */
 function takeTheRun() {
   fs.writeSync(CONTROL_FD, 'R');
-  const start = readStart();
+  let start = readStart();
+  for (; start.stage !== undefined; start = readStart()) doStage(start);
   fs.closeSync(CONTROL_FD);
   process.chdir(start.cwd);
   if (start.tty !== null) openTerminal(start.tty);
@@ -69,8 +85,8 @@ function takeTheRun() {
 }
 
 /**
- * Compiles what a first output needs, and the parser that takes the types out of TypeScript: both take longer than a small program runs. It
- * starts nothing: no handle, no tick, no asynchronous id. process.moduleLoadList, which nothing in Node reads, goes back to what it was.
+ * Compiles what a first output needs, which takes longer than a small program runs. It starts nothing: no handle, no tick, no asynchronous
+ * id. process.moduleLoadList, which nothing in Node reads, goes back to what it was.
  */
 function warmUp() {
   const loaded = process.moduleLoadList.length;
@@ -80,8 +96,7 @@ function warmUp() {
   new Socket({ readable: false, writable: true });
   // Its own choice of colours would ask process.stderr, and that must not come to be before the run has its terminal.
   new Console({ stdout: new Writable({ write() {} }), colorMode: false }).log('%s', 'text', { nested: [1, 'a', null] });
-  require(TYPESCRIPT);
-  delete Module._cache[TYPESCRIPT];
+  for (const preloaded of process._preload_modules) if (preloaded !== __filename) require(preloaded).warmUp?.();
   process.moduleLoadList.length = loaded;
 }
 

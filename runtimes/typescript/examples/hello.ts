@@ -1,4 +1,4 @@
-// TypeScript runs as it is: Node leaves the types out.
+// TypeScript runs as it is; wrong types are told before it does.
 interface Greeting {
   to: string;
   times: number;

@@ -1,0 +1,4 @@
+export interface Shape {
+  readonly name: string;
+  area(): number;
+}
