@@ -16,7 +16,12 @@ export interface Verdict {
   message: string | null;
 }
 
-const SIGNAL_NAMES = new Map(Object.entries(constants.signals).map(([name, number]) => [number, name]));
+/** Of the names that a number has, the first: SIGABRT, which is SIGIOT too. */
+const SIGNAL_NAMES = new Map(
+  Object.entries(constants.signals)
+    .reverse()
+    .map(([name, number]) => [number, name]),
+);
 const WHAT_IT_MEANS: Partial<Record<string, string>> = {
   SIGSEGV: 'it used memory that is not its own',
   SIGFPE: 'an arithmetic error, such as a division by zero',

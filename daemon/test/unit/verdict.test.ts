@@ -88,5 +88,6 @@ describe('the verdict', () => {
       peakMemoryBytes: 1_000,
     });
     assert.equal(signalName(2), 'SIGINT');
+    assert.equal(signalName(6), 'SIGABRT');
   });
 });
