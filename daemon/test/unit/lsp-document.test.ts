@@ -153,7 +153,11 @@ describe('hints', () => {
       [],
     ],
     ['a package without any list', hints('import numpy', installs, none), ['numpy not-listed numpy']],
-    ['a package where nothing is installed', hints('import numpy', python), ['numpy not-installed']],
+    [
+      'a package where nothing is installed',
+      hints('import numpy', languageOf({ ...bundled('python'), manifests: [] })),
+      ['numpy not-installed'],
+    ],
     [
       'modules of Node, by both of their names',
       hints("import 'node:net'\nimport 'net'\nimport 'node:fs'", javascript),
@@ -163,7 +167,7 @@ describe('hints', () => {
     [
       'a package of a scope, by its whole name',
       hints("import '@scope/name/part'", javascript),
-      ['@scope/name/part not-installed'],
+      ['@scope/name/part not-listed @scope/name'],
     ],
   ];
   for (const [name, actual, expected] of cases) it(`tell ${name}`, () => assert.deepEqual(actual, expected));
