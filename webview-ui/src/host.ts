@@ -4,6 +4,7 @@ import type { FromPage, ToPage } from '../../extension/src/console/messages.ts';
 /** What the extension cannot give back after the page was hidden or reloaded. */
 export interface Remembered {
   filesOpen: boolean;
+  resultsOpen: boolean;
   find: string;
 }
 
@@ -13,7 +14,7 @@ declare function acquireVsCodeApi<State>(): {
   setState(state: State): void;
 };
 
-const REMEMBERED: Remembered = { filesOpen: true, find: '' };
+const REMEMBERED: Remembered = { filesOpen: true, resultsOpen: true, find: '' };
 const api = acquireVsCodeApi<Remembered>();
 
 export function post(message: FromPage): void {

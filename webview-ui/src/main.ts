@@ -1,7 +1,7 @@
 /**
  * The console's page: puts the parts together and hands the extension's messages to them.
  *
- * `screen.ts` is the terminal, `tab.ts` a run in it; `header.ts`, `tab-list.ts`, `files.ts` and `find.ts` are what is around it. What
+ * `screen.ts` is the terminal, `tab.ts` a run in it; `header.ts`, `tab-list.ts`, `results.ts`, `files.ts` and `find.ts` are what is around it. What
  * a program prints reaches the page through `screen.ts` alone, and is drawn as text; `guard.ts` says what its sequences may do.
  */
 import type { ConsoleSettings, ToPage } from '../../extension/src/console/messages.ts';
@@ -12,6 +12,7 @@ import { Header } from './header.ts';
 import { onMessage, post } from './host.ts';
 import { setLanguage, t } from './l10n.ts';
 import { LinkList } from './link-list.ts';
+import { Results } from './results.ts';
 import { Screen } from './screen.ts';
 import { TabView } from './tab.ts';
 import { TabList } from './tab-list.ts';
@@ -42,6 +43,7 @@ class Page {
     openUrl: (url) => post({ type: 'openUrl', url }),
     closed: () => this.#active?.screen.focus(),
   });
+  readonly #results = new Results();
   readonly #files = new Files();
   readonly #terminal = el('main', { class: 'terminal', id: 'terminal' }, this.#find.element, this.#links.element);
   readonly #target = el('div', { class: 'target', hidden: true });
@@ -60,6 +62,7 @@ class Page {
       this.#header.element,
       this.#header.banner,
       this.#terminal,
+      this.#results.element,
       this.#files.element,
       this.#live,
     );
@@ -106,6 +109,9 @@ class Page {
         break;
       case 'fileFailed':
         this.#files.failed(message.run, message.path, message.message);
+        break;
+      case 'results':
+        this.#results.received(message);
         break;
       case 'clear':
         this.#tabs.get(message.tab)?.clear();
@@ -194,6 +200,7 @@ class Page {
       this.#showing = undefined;
       this.#list.show([...this.#tabs.values()], this.#active);
       this.#header.show(this.#active);
+      this.#results.show(this.#active);
       this.#files.show(this.#active);
     });
   }

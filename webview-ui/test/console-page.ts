@@ -69,6 +69,7 @@ export function running(changes: Partial<RunView> = {}): RunView {
     acceptsInput: true,
     tty: true,
     files: [],
+    hasResults: false,
     ...changes,
   };
 }

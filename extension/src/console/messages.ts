@@ -8,13 +8,16 @@
  * Flow control: the page acknowledges the bytes that it has drawn (`ack`). The extension has at most `PAGE_WINDOW_BYTES` of a run
  * on their way to the page, and credits the daemon's stream only for what was drawn; so a flood waits in the program itself.
  */
-import type { ProducedFile, Run } from '@coderunner/daemon/protocol';
+import type { ProducedFile, Run, StatementResult } from '@coderunner/daemon/protocol';
 
 /** Bytes of a run that may be on their way to the page, unacknowledged. */
 export const PAGE_WINDOW_BYTES = 512 * 1024;
 
 /** What a run is doing: its daemon's states, and the work in the editor that comes before. */
 export type Phase = 'collecting' | 'connecting' | 'building' | Run['state'];
+
+/** What a statement gave, as the page draws it. */
+export type Result = StatementResult;
 
 /** A way out of a failure, shown as a button; `id` comes back in `action`. */
 export interface Action {
@@ -48,6 +51,8 @@ export interface RunView {
   problem: { path: string; line: number } | null;
   /** Produced files; the contents are asked for with `file`. */
   files: ProducedFile[];
+  /** It gave tables; they are asked for with `results`. */
+  hasResults: boolean;
 }
 
 export interface Tab {
@@ -107,6 +112,8 @@ export type ToPage =
   /** Answers `file`; `mediaType` is one that the page may show as an image, or null. */
   | { type: 'file'; run: number; path: string; mediaType: string | null; data: Uint8Array }
   | { type: 'fileFailed'; run: number; path: string; message: string }
+  /** Answers `results`: a `Result` a line, as the sandbox wrote them. */
+  | { type: 'results'; run: number; data: Uint8Array }
   /** Empty the tab's screen and what is above it. */
   | { type: 'clear'; tab: number }
   /** Open the search of the active tab. */
@@ -169,6 +176,8 @@ const FROM_PAGE = {
   openUrl: { url: string(MAX_NAME) },
   /** Wants the contents of a produced file, to show them. */
   file: { run: count, path: string(MAX_NAME) },
+  /** Wants the tables that a run gave. */
+  results: { run: count },
   /** Wants a produced file saved, or opened in an editor. */
   saveFile: { run: count, path: string(MAX_NAME) },
   openProduced: { run: count, path: string(MAX_NAME) },

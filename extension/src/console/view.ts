@@ -223,6 +223,9 @@ export class Console implements WebviewViewProvider, Disposable {
         return openProblem(session.problem);
       case 'file':
         return this.#show(tab, message.path);
+      case 'results':
+        this.#post({ type: 'results', run: session.id, data: await session.results() });
+        return;
       case 'saveFile':
         return saveProduced(message.path, await session.produced(message.path));
       case 'openProduced':

@@ -125,6 +125,7 @@ export class Session {
       tty: run?.tty ?? wantsTerminal(this.program),
       problem: problem ? { path: workspace.asRelativePath(problem.uri, false), line: problem.line + 1 } : null,
       files: run?.files ?? [],
+      hasResults: Boolean(run?.results),
     };
   }
 
@@ -166,8 +167,19 @@ export class Session {
   async produced(path: string): Promise<Uint8Array> {
     const file = this.#run?.files.find((candidate) => candidate.path === path);
     if (!file) throw new CodeRunnerError('not_found', l10n.t('The run produced no file {0}.', path));
+    return this.#contents(file.sha256);
+  }
+
+  /** The tables that it gave, a line each. @throws CodeRunnerError not_found */
+  async results(): Promise<Uint8Array> {
+    const results = this.#run?.results;
+    if (!results) throw new CodeRunnerError('not_found', l10n.t('The run gave no tables.'));
+    return this.#contents(results.sha256);
+  }
+
+  async #contents(sha256: string): Promise<Uint8Array> {
     const chunks: Uint8Array[] = [];
-    for await (const chunk of await this.#daemon.client.api.blob(file.sha256)) chunks.push(chunk);
+    for await (const chunk of await this.#daemon.client.api.blob(sha256)) chunks.push(chunk);
     return new Uint8Array(Buffer.concat(chunks));
   }
 
