@@ -6,6 +6,8 @@ export interface Remembered {
   filesOpen: boolean;
   resultsOpen: boolean;
   find: string;
+  /** How many rows the tabs are scrolled up, by their descriptions. */
+  scrolled: Record<string, number>;
 }
 
 declare function acquireVsCodeApi<State>(): {
@@ -14,7 +16,7 @@ declare function acquireVsCodeApi<State>(): {
   setState(state: State): void;
 };
 
-const REMEMBERED: Remembered = { filesOpen: true, resultsOpen: true, find: '' };
+const REMEMBERED: Remembered = { filesOpen: true, resultsOpen: true, find: '', scrolled: {} };
 const api = acquireVsCodeApi<Remembered>();
 
 export function post(message: FromPage): void {

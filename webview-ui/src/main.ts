@@ -251,6 +251,7 @@ class Page {
       hover: ignore,
       found: ignore,
       drawn: ignore,
+      scrolled: ignore,
       resized: (rows, cols) => {
         post({ type: 'resize', rows, cols });
         queueMicrotask(() => screen[Symbol.dispose]());

@@ -32,6 +32,8 @@ export interface ScreenEvents {
   found(index: number, count: number): void;
   /** What was written has been taken in. */
   drawn(): void;
+  /** It shows other rows than before. */
+  scrolled(): void;
 }
 
 export interface Mode {
@@ -108,6 +110,7 @@ export class Screen {
     terminal.onData((data) => this.#typed(data));
     terminal.onResize(({ rows, cols }) => events.resized(rows, cols));
     terminal.onWriteParsed(() => events.drawn());
+    terminal.onScroll(() => events.scrolled());
     this.#search.onDidChangeResults(({ resultIndex, resultCount }) => events.found(resultIndex, resultCount));
     terminal.open(this.element);
     this.element.addEventListener('paste', (event) => this.#paste(event), { capture: true });
@@ -141,6 +144,8 @@ export class Screen {
         const empty = this.lines().length === 0;
         const { cols } = this.#terminal;
         const rule = `\x1b[2m${'─'.repeat(cols)}\x1b[22m`;
+        // Somebody may have looked at an earlier place; xterm.js would stay there.
+        this.#terminal.scrollToBottom();
         if (clear || empty) return `${this.#restore()}${EMPTY}`;
         return `${this.#restore()}\r\n${rule}\r\n`;
       },
@@ -201,6 +206,7 @@ export class Screen {
           this.#terminal.clear();
           return '';
         }
+        this.#terminal.scrollToBottom();
         return `${this.#restore()}${EMPTY}`;
       },
     });
@@ -208,6 +214,16 @@ export class Screen {
 
   focus(): void {
     this.#terminal.focus();
+  }
+
+  /** How many rows below are not shown. */
+  get scrolledUp(): number {
+    const { baseY, viewportY } = this.#terminal.buffer.active;
+    return baseY - viewportY;
+  }
+
+  set scrolledUp(rows: number) {
+    this.#terminal.scrollToLine(Math.max(0, this.#terminal.buffer.active.baseY - rows));
   }
 
   /** What is selected; empty where nothing is. */

@@ -2,13 +2,15 @@
 import type { ConsoleSettings, RunView, Tab } from '../../extension/src/console/messages.ts';
 import { MAX_INPUT_CHARS } from '../../extension/src/console/messages.ts';
 import { wordsOf } from './format.ts';
-import { post } from './host.ts';
+import { post, remember, remembered } from './host.ts';
 import { number, t } from './l10n.ts';
 import type { SourceLink } from './links.ts';
 import { Screen, type ScreenEvents } from './screen.ts';
 
 /** Acknowledged at least this often, and whenever nothing is left to draw. */
 const ACK_BYTES = 64 * 1024;
+/** Where it is scrolled to is remembered once that has stayed the same for so long. */
+const SCROLLED_MS = 100;
 
 export interface TabEvents extends Pick<ScreenEvents, 'key' | 'hover' | 'found'> {
   /** What the header shows has changed. */
@@ -26,6 +28,9 @@ export class TabView {
   #acknowledged = 0;
   /** What comes before this offset has been shown before; undefined when that is over. */
   #replayTo: number | undefined;
+  /** When so much is drawn, it is scrolled to where it was before the page was loaded again. */
+  #scrollAt: number | undefined;
+  #scrolling: number | undefined;
   #events: TabEvents;
   /** When the program started, on this page's clock. */
   #startedAt: number | undefined;
@@ -43,6 +48,7 @@ export class TabView {
       openSource: (link) => this.openSource(link),
       openUrl: (url) => post({ type: 'openUrl', url }),
       drawn: () => this.#onDrawn(),
+      scrolled: () => this.#onScrolled(),
     });
     this.#begin();
   }
@@ -73,8 +79,10 @@ export class TabView {
   update(tab: Tab): string | undefined {
     const before = this.run;
     this.#tab = tab;
-    if (tab.run.id !== before.id) this.#begin();
-    else this.#connect();
+    if (tab.run.id !== before.id) {
+      this.#scrollAt = undefined;
+      this.#begin();
+    } else this.#connect();
     const said = wordsOf(tab.run);
     return tab.run.id === before.id && said === wordsOf(before) ? undefined : `${tab.title}: ${said}`;
   }
@@ -86,7 +94,7 @@ export class TabView {
 
   /** What the program printed before `to` is given a second time. */
   replay(to: number): void {
-    this.#replayTo = to;
+    this.#replayTo = this.#scrollAt = to;
     this.screen.answer(false);
   }
 
@@ -119,6 +127,7 @@ export class TabView {
   }
 
   [Symbol.dispose](): void {
+    clearTimeout(this.#scrolling);
     this.screen[Symbol.dispose]();
   }
 
@@ -148,9 +157,25 @@ export class TabView {
   #acknowledge(run: number, end: number): void {
     if (run !== this.run.id) return;
     this.#drawn = end;
+    if (this.#scrollAt !== undefined && end >= this.#scrollAt) this.#scrollBack();
     if (this.#drawn - this.#acknowledged < ACK_BYTES && this.#drawn < this.#given) return;
     this.#acknowledged = this.#drawn;
     post({ type: 'ack', run, seq: this.#drawn });
+  }
+
+  #scrollBack(): void {
+    this.#scrollAt = undefined;
+    this.screen.scrolledUp = remembered().scrolled[this.description] ?? 0;
+  }
+
+  #onScrolled(): void {
+    if (this.#scrollAt !== undefined) return;
+    clearTimeout(this.#scrolling);
+    this.#scrolling = setTimeout(() => {
+      const { [this.description]: before, ...others } = remembered().scrolled;
+      const now = this.screen.scrolledUp;
+      if (now !== (before ?? 0)) remember({ scrolled: now === 0 ? others : { ...others, [this.description]: now } });
+    }, SCROLLED_MS);
   }
 
   #onDrawn(): void {

@@ -76,7 +76,7 @@ export class Window {
     await this.page.locator('.tab.active').getByText(name).waitFor();
   }
 
-  lens(title: string): Locator {
+  lens(title: string | RegExp): Locator {
     return this.page.locator('.codelens-decoration a', { hasText: title }).first();
   }
 
@@ -92,6 +92,13 @@ export class Window {
   async type(text: string): Promise<void> {
     await this.keyboard.focus();
     await this.page.keyboard.type(text);
+  }
+
+  /** By the clipboard, as people do it. */
+  async paste(text: string): Promise<void> {
+    await this.page.evaluate(`navigator.clipboard.writeText(${JSON.stringify(text)})`);
+    await this.keyboard.focus();
+    await this.page.keyboard.press('Control+v');
   }
 
   /** By its name in the command palette. */
