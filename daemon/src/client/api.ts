@@ -54,6 +54,11 @@ export class DaemonApi {
     return this.#json('GET', '/readyz', { accept: 503 });
   }
 
+  /** Has the daemon read the folders of languages again. */
+  async reloadRuntimes(): Promise<RuntimeList> {
+    return this.#json('POST', '/v1/runtimes/reload');
+  }
+
   async runtimes(): Promise<RuntimeList> {
     return this.#json('GET', '/v1/runtimes');
   }

@@ -18,6 +18,8 @@ export interface ClientOptions {
   locate(): Promise<DaemonAddress>;
   /** How long a broken connection may take to be made again before runs are given up, milliseconds; 30,000 when left out. */
   reconnectMs?: number;
+  /** The daemon has other languages than before; told while there is a connection. */
+  onRuntimesChanged?(): void;
 }
 
 /** A run as callers ask for it: files by their contents, however they travel. */
@@ -46,7 +48,8 @@ export class Client implements AsyncDisposable {
     const locator = remember(options.locate);
     this.api = new DaemonApi(locator);
     const reconnectMs = options.reconnectMs ?? RECONNECT_MS;
-    this.#stream = new Stream({ locator, api: this.api, reconnectMs });
+    const onRuntimesChanged = () => options.onRuntimesChanged?.();
+    this.#stream = new Stream({ locator, api: this.api, reconnectMs, onRuntimesChanged });
     this.#polling = { api: this.api, reconnectMs };
   }
 

@@ -33,6 +33,7 @@ export interface StreamOptions {
   api: DaemonApi;
   /** How long a broken connection may take to be made again. */
   reconnectMs: number;
+  onRuntimesChanged(): void;
 }
 
 export class Stream implements AsyncDisposable {
@@ -162,6 +163,7 @@ export class Stream implements AsyncDisposable {
     const message = JSON.parse(data.toString('utf8')) as ServerMessage;
     if (message.handle === undefined) {
       if (message.type === 'error') this.#failAll(CodeRunnerError.from(message.error));
+      if (message.type === 'runtimes.changed') this.#options.onRuntimesChanged();
       return;
     }
     const run = this.#runs.get(message.handle);

@@ -10,7 +10,7 @@ import Fastify, {
 } from 'fastify';
 import type { Logger } from 'pino';
 import * as Type from 'typebox';
-import { CodeRunnerError, ErrorSchema, Readiness, SUBPROTOCOL } from '../protocol/index.ts';
+import { CodeRunnerError, ErrorSchema, Readiness, type ServerMessage, SUBPROTOCOL } from '../protocol/index.ts';
 import { addAuth } from './auth.ts';
 import type { buildDocs, DocumentedRoute } from './docs.ts';
 import { Metrics } from './metrics.ts';
@@ -139,6 +139,9 @@ export async function buildApp(options: AppOptions) {
         options.onActivity();
       });
       serveStream(socket, request.owner, runs, config.outputWindow, log);
+      const changed = () => socket.send(JSON.stringify({ type: 'runtimes.changed' } satisfies ServerMessage));
+      options.runtimes.on('changed', changed);
+      socket.on('close', () => options.runtimes.off('changed', changed));
     },
   );
   return app;

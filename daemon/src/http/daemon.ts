@@ -12,7 +12,7 @@ import { CodeRunnerError, type DaemonStatus, PROTOCOL_VERSION } from '../protoco
 import { CompileCache } from '../runs/compile-cache.ts';
 import { Runs } from '../runs/runs.ts';
 import { Images } from '../runtimes/images.ts';
-import { loadRuntimes } from '../runtimes/load.ts';
+import { Runtimes } from '../runtimes/runtimes.ts';
 import { Blobs } from '../store/blobs.ts';
 import { openDatabase, Store } from '../store/store.ts';
 import { VERSION } from '../version.ts';
@@ -58,16 +58,24 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
   const compileCache = new CompileCache({ store, config, log });
   const link = rollback.use(new EngineLink(config));
   await link.start();
-  const { runtimes, broken } = await loadRuntimes(config);
-  for (const { id, problem } of broken) log.error({ runtime: id }, problem);
   const images = new Images(config, () => link.engine);
-  await images.prepare(runtimes);
+  const runtimes = await Runtimes.load(config, images);
+  const tellBroken = () => {
+    for (const { id, problem } of runtimes.broken) log.error({ runtime: id }, problem);
+  };
+  tellBroken();
   const instance = await instanceOf(config.dataDir);
   const used = store.usedRuntimes(new Date(Date.now() - USED_WITHIN_MS).toISOString());
-  const pool = rollback.use(new Pool({ config, link, images, instance, runtimes, used, log }));
+  const pool = rollback.use(new Pool({ config, link, images, instance, runtimes: runtimes.usable, used, log }));
   const packages = rollback.use(new Packages({ config, link, images, pool, instance, log }));
   const broker = new EmbeddedBroker(config.maxRunning);
   const runs = new Runs({ config, store, blobs, compileCache, broker, pool, packages, link, images, runtimes, log });
+
+  runtimes.on('changed', () => {
+    tellBroken();
+    pool.update(runtimes.usable);
+    log.info({ runtimes: runtimes.usable.length }, 'the languages were read again');
+  });
 
   const token = config.token || randomBytes(32).toString('base64url');
   const startedAt = new Date().toISOString();
@@ -100,7 +108,6 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     blobs,
     images,
     runtimes,
-    brokenRuntimes: broken,
     token,
     version: VERSION,
     log,

@@ -18,6 +18,7 @@ import {
   RunList,
   RunRequest,
   type RunState,
+  type RuntimeInfo,
   RuntimeList,
   Sha256,
 } from '../protocol/index.ts';
@@ -25,8 +26,7 @@ import type { LiveRun } from '../runs/live-run.ts';
 import type { Runs } from '../runs/runs.ts';
 import { tooLarge } from '../runs/spec.ts';
 import type { Images } from '../runtimes/images.ts';
-import type { RuntimeProblem } from '../runtimes/load.ts';
-import type { Runtime } from '../runtimes/runtime.ts';
+import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Blobs } from '../store/blobs.ts';
 import { outputEvents, outputPage } from './output.ts';
 import { signalNumber } from './stream.ts';
@@ -38,8 +38,7 @@ export interface RouteOptions {
   packages: Packages;
   blobs: Blobs;
   images: Images;
-  runtimes: readonly Runtime[];
-  brokenRuntimes: readonly RuntimeProblem[];
+  runtimes: Runtimes;
   status(): DaemonStatus;
   shutdown(force: boolean): void;
   /** Aborted when the daemon closes: who waits for news is answered with what there is. */
@@ -52,7 +51,7 @@ const errors = { '4xx': ErrorSchema, '5xx': ErrorSchema };
 const LONGEST_POLL_MS = 60_000;
 
 export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
-  const { config, runs, pool, packages, blobs, images, runtimes, brokenRuntimes } = options;
+  const { config, runs, pool, packages, blobs, images, runtimes } = options;
 
   app.post(
     '/v1/runs',
@@ -233,48 +232,22 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
   app.get(
     '/v1/runtimes',
     { schema: { summary: 'The languages', tags: ['daemon'], response: { 200: RuntimeList, ...errors } } },
-    async () => ({
-      runtimes: [
-        ...(await Promise.all(
-          runtimes.map(async (runtime) => {
-            const { id, name, version, aliases, languageIds, extensions, entry, options, limits } = runtime;
-            const state = await images.state(runtime).catch(() => 'not_built' as const);
-            const problem =
-              state === 'ready' ? null : 'Its image has not been built, or the container engine does not answer.';
-            return {
-              id,
-              name,
-              version,
-              aliases,
-              languageIds,
-              extensions,
-              entry,
-              options,
-              services: runtime.offers.filter((one) => !runtime.services.includes(one)).map((one) => one.id),
-              limits,
-              warm: runtime.warm !== undefined,
-              state,
-              problem,
-            };
-          }),
-        )),
-        ...brokenRuntimes.map(({ id, problem }) => ({
-          id,
-          name: id,
-          version: '',
-          aliases: [],
-          languageIds: [],
-          extensions: [],
-          entry: '',
-          options: {},
-          services: [],
-          limits: { wallMs: 0, cpuMs: 0, memoryBytes: 0, outputBytes: 0, fileBytes: 0, pids: 0 },
-          warm: false,
-          state: 'broken' as const,
-          problem,
-        })),
-      ],
-    }),
+    async () => listRuntimes(runtimes, images),
+  );
+
+  app.post(
+    '/v1/runtimes/reload',
+    {
+      schema: {
+        summary: 'Read the folders of languages again. Runs under way keep what they began with.',
+        tags: ['daemon'],
+        response: { 200: RuntimeList, ...errors },
+      },
+    },
+    async () => {
+      await runtimes.reload();
+      return listRuntimes(runtimes, images);
+    },
   );
 
   app.get(
@@ -345,6 +318,51 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
     },
   );
 };
+
+async function listRuntimes({ usable, broken }: Runtimes, images: Images): Promise<RuntimeList> {
+  const infos = usable.map(async (runtime): Promise<RuntimeInfo> => {
+    const { id, name, version, aliases, languageIds, extensions, entry, options, limits, origin } = runtime;
+    const state = await images.state(runtime).catch(() => 'not_built' as const);
+    const problem = state === 'ready' ? null : 'Its image has not been built, or the container engine does not answer.';
+    const services = runtime.offers.filter((one) => !runtime.services.includes(one)).map((one) => one.id);
+    const warm = runtime.warm !== undefined;
+    return {
+      id,
+      name,
+      version,
+      aliases,
+      languageIds,
+      extensions,
+      entry,
+      options,
+      services,
+      limits,
+      warm,
+      origin,
+      state,
+      problem,
+    };
+  });
+  const unusable = broken.map(
+    ({ id, problem }): RuntimeInfo => ({
+      id,
+      name: id,
+      version: '',
+      aliases: [],
+      languageIds: [],
+      extensions: [],
+      entry: '',
+      options: {},
+      services: [],
+      limits: { wallMs: 0, cpuMs: 0, memoryBytes: 0, outputBytes: 0, fileBytes: 0, pids: 0 },
+      warm: false,
+      origin: 'own',
+      state: 'broken',
+      problem,
+    }),
+  );
+  return { runtimes: [...(await Promise.all(infos)), ...unusable] };
+}
 
 /** Input in pieces that fit, each sent when the program has taken enough of what came before. */
 async function sendInput(live: LiveRun, bytes: Buffer): Promise<void> {

@@ -5,6 +5,7 @@
  * Start reading at `lease`. The pool never hands a used container out again.
  */
 import { randomInt } from 'node:crypto';
+import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
@@ -12,7 +13,7 @@ import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/contai
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
-import { compileMemory, type Runtime } from '../runtimes/runtime.ts';
+import { compileMemory, type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import type { EngineLink } from './engine-link.ts';
 import { Sandbox } from './sandbox.ts';
@@ -56,8 +57,12 @@ class Shelf {
   readonly runtime: Runtime;
   readonly memoryBytes: number;
   readonly mount: VolumeMount | undefined;
+  /** What new containers are made of. */
+  readonly image: string;
   /** What people know a runtime by: nothing was asked for that is not usual. */
   readonly isStandard: boolean;
+  /** The language was changed or removed: nothing waits here any more, and this goes with its last run. */
+  retired = false;
   /** How many should wait; 0 for sizes that only single runs asked for, and for what was not used for long. */
   target = 0;
   readonly idle: Sandbox[] = [];
@@ -77,8 +82,15 @@ class Shelf {
   expiry: NodeJS.Timeout | undefined;
 
   /** @param isLanguage no run added services */
-  constructor(runtime: Runtime, memoryBytes: number, mount: VolumeMount | undefined, isLanguage: boolean) {
+  constructor(
+    runtime: Runtime,
+    image: string,
+    memoryBytes: number,
+    mount: VolumeMount | undefined,
+    isLanguage: boolean,
+  ) {
     this.runtime = runtime;
+    this.image = image;
     this.memoryBytes = memoryBytes;
     this.mount = mount;
     this.isStandard = isLanguage && mount === undefined && memoryBytes === runtime.limits.memoryBytes;
@@ -109,8 +121,9 @@ export class Pool {
   readonly #log: Logger;
   readonly #creation: PQueue;
   /** Names of the images of languages as they are. */
-  readonly #languages: ReadonlySet<string>;
+  #languages: ReadonlySet<string>;
   readonly #shelves = new Map<string, Shelf>();
+  readonly #retired = new Set<Shelf>();
   readonly #stop = new AbortController();
   /** Every container that is not given up: waiting or leased. */
   readonly #live = new Set<string>();
@@ -131,7 +144,7 @@ export class Pool {
     link: EngineLink;
     images: Images;
     instance: string;
-    runtimes: Runtime[];
+    runtimes: readonly Runtime[];
     used: readonly string[];
     log: Logger;
   }) {
@@ -180,6 +193,53 @@ export class Pool {
     return { sandbox, hit: waiting !== undefined, dispose, [Symbol.asyncDispose]: dispose };
   }
 
+  /** Takes other languages. What waits in one that is not as it was goes; runs keep what they began with. */
+  update(runtimes: readonly Runtime[]): void {
+    this.#languages = new Set(runtimes.map(imageName));
+    for (const [key, shelf] of this.#shelves) {
+      const now = runtimes.find(({ id }) => id === shelf.runtime.id);
+      if (now && this.#isAsBefore(shelf, now)) {
+        // Its image may have been built meanwhile.
+        shelf.resume();
+        this.#fill(shelf);
+        continue;
+      }
+      this.#shelves.delete(key);
+      this.#retire(shelf);
+      if (!now || !shelf.isStandard) continue;
+      const successor = this.#shelf(now, now.limits.memoryBytes);
+      successor.target = shelf.target;
+      this.#fill(successor);
+    }
+    for (const runtime of runtimes) this.#shelf(runtime, runtime.limits.memoryBytes);
+  }
+
+  #isAsBefore({ runtime, image }: Shelf, now: Runtime): boolean {
+    const withItsServices = withServices(
+      now,
+      runtime.services.map(({ id }) => id),
+    );
+    return isDeepStrictEqual(withItsServices, runtime) && this.#images.tag(withItsServices) === image;
+  }
+
+  #retire(shelf: Shelf): void {
+    shelf.retired = true;
+    shelf.target = 0;
+    shelf.resume();
+    clearTimeout(shelf.expiry);
+    for (const sandbox of shelf.idle.splice(0)) void this.#remove(sandbox);
+    if (shelf.isBusy) this.#retired.add(shelf);
+  }
+
+  #forget(shelf: Shelf): void {
+    if (!shelf.isBusy) this.#retired.delete(shelf);
+  }
+
+  /** All that something may still happen to. */
+  get #known(): Shelf[] {
+    return [...this.#shelves.values(), ...this.#retired];
+  }
+
   status(): PoolStatus {
     const problem = this.#link.problem;
     return {
@@ -204,7 +264,7 @@ export class Pool {
   /** Fails what waits and removes what nobody has leased; leases go on. */
   close(): void {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
-    for (const shelf of this.#shelves.values()) {
+    for (const shelf of this.#known) {
       shelf.resume();
       clearTimeout(shelf.expiry);
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(this.#stop.signal.reason);
@@ -226,7 +286,7 @@ export class Pool {
    * @returns false where a run uses it
    */
   async retire(volume: string): Promise<boolean> {
-    const shelves = [...this.#shelves.values()].filter(({ mount }) => mount?.volume === volume);
+    const shelves = this.#known.filter(({ mount }) => mount?.volume === volume);
     if (shelves.some((shelf) => shelf.leased + shelf.waiters.length > 0)) return false;
     for (const shelf of shelves) shelf.target = 0;
     await Promise.all(shelves.map((shelf) => this.#clear(shelf)));
@@ -240,7 +300,7 @@ export class Pool {
     const key = [name, memoryBytes, mount?.volume].join(' ');
     let shelf = this.#shelves.get(key);
     if (!shelf) {
-      shelf = new Shelf(runtime, memoryBytes, mount, this.#languages.has(name));
+      shelf = new Shelf(runtime, this.#images.tag(runtime), memoryBytes, mount, this.#languages.has(name));
       this.#shelves.set(key, shelf);
     }
     return shelf;
@@ -249,6 +309,7 @@ export class Pool {
   /** A language that is used waits in full from now on, what a run added to it with one container for a while. */
   #keep(shelf: Shelf): void {
     const { poolSize, poolKeep } = this.#config;
+    if (shelf.retired) return;
     if (shelf.isStandard) shelf.target = poolSize;
     if (shelf.isStandard || shelf.memoryBytes !== shelf.runtime.limits.memoryBytes) return;
     clearTimeout(shelf.expiry);
@@ -337,7 +398,10 @@ export class Pool {
     const waiter = shelf.waiters.shift();
     if (waiter) return waiter.resolve(sandbox);
     // Whoever it was made for has given up.
-    if (shelf.idle.length >= shelf.target) return this.#remove(sandbox);
+    if (shelf.idle.length >= shelf.target) {
+      this.#forget(shelf);
+      return this.#remove(sandbox);
+    }
     shelf.idle.push(sandbox);
     void sandbox.agent.closed.then(() => this.#idleDied(shelf, sandbox));
   }
@@ -371,6 +435,7 @@ export class Pool {
 
   async #giveUp(shelf: Shelf, sandbox: Sandbox): Promise<void> {
     shelf.leased--;
+    this.#forget(shelf);
     if (shelf.backOffMs === undefined) shelf.resume();
     this.#fill(shelf);
     await this.#remove(sandbox);
@@ -444,7 +509,7 @@ export class Pool {
     this.#log.error({ err: problem }, 'the container engine is gone');
     this.#sweeping = true;
     this.#sweptFor = undefined;
-    for (const shelf of this.#shelves.values()) {
+    for (const shelf of this.#known) {
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
       for (const sandbox of shelf.idle.splice(0)) {
         this.#live.delete(sandbox.id);
@@ -453,14 +518,14 @@ export class Pool {
     }
   }
 
-  #spec({ runtime, memoryBytes, mount }: Shelf): ContainerSpec {
+  #spec({ runtime, image, memoryBytes, mount }: Shelf): ContainerSpec {
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
     const { services } = runtime;
     const serving = sum(services.map((service) => service.memoryBytes));
     const compiling = compileMemory(runtime, memoryBytes, this.#config);
     this.#user = (this.#user + 1) % RUN_UIDS;
     return {
-      image: this.#images.tag(runtime),
+      image,
       labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
       command: [
         ...services.flatMap(({ executable }) => ['--service', executable]),

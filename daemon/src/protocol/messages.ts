@@ -44,4 +44,6 @@ export type ServerMessage =
   | { type: 'gap'; handle: number; from: number; to: number }
   /** That many more bytes of stdin may be sent, beyond `STDIN_WINDOW_BYTES` at the start. */
   | { type: 'stdin.credit'; handle: number; bytes: number }
+  /** There are other languages than before, or the same ones are others; `GET /v1/runtimes` has them. */
+  | { type: 'runtimes.changed'; handle?: undefined }
   | { type: 'error'; handle?: number; error: ErrorBody };

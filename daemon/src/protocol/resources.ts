@@ -232,6 +232,9 @@ export const RuntimeInfo = Type.Object({
   services: Type.Array(Type.String(), { description: 'What a run may ask for beside its program' }),
   limits: Limits,
   warm: Type.Boolean({ description: 'Has an interpreter that waits' }),
+  origin: Type.Enum(['bundled', 'own', 'replacement'], {
+    description: 'Came with CodeRunner, is a user’s own, or is a user’s own in the place of one that came with it',
+  }),
   state: Type.Enum(['ready', 'not_built', 'broken']),
   problem: Type.Union([Type.String(), Type.Null()]),
 });

@@ -20,6 +20,7 @@ import {
 } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
+import type { Runtimes } from '../runtimes/runtimes.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { Store, StoredRun } from '../store/store.ts';
@@ -47,7 +48,7 @@ export interface RunsOptions {
   packages: Packages;
   link: EngineLink;
   images: Pick<Images, 'state'>;
-  runtimes: readonly Runtime[];
+  runtimes: Pick<Runtimes, 'usable'>;
   log: Logger;
 }
 
@@ -109,7 +110,7 @@ export class Runs {
    */
   async submit(owner: string, request: RunRequest): Promise<LiveRun> {
     const { config, broker, link, runtimes, store, blobs } = this.#options;
-    const spec = admit(request, runtimes, config);
+    const spec = admit(request, runtimes.usable, config);
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
     if (link.problem) throw link.problem;
     if (broker.waiting >= config.maxQueued) {
@@ -227,7 +228,7 @@ export class Runs {
     const { pool, runtimes, blobs, compileCache, config, store } = this.#options;
     const spec = this.#spec(live.id);
     this.#specs.set(live.id, spec);
-    const language = runtimes.find(({ id }) => id === spec.runtime);
+    const language = runtimes.usable.find(({ id }) => id === spec.runtime);
     if (!language) {
       const problem = new CodeRunnerError('unknown_runtime', `The runtime "${spec.runtime}" is no longer here.`);
       this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });
@@ -370,7 +371,7 @@ export class Runs {
   /** Clients can build what is missing. That the engine does not answer is found by whoever asks it for a sandbox. */
   async #checkImage(spec: RunSpec): Promise<void> {
     const { images, runtimes } = this.#options;
-    const runtime = withServices(runtimes.find(({ id }) => id === spec.runtime) as Runtime, spec.services);
+    const runtime = withServices(runtimes.usable.find(({ id }) => id === spec.runtime) as Runtime, spec.services);
     const state = await images.state(runtime).catch(() => 'ready');
     if (state === 'ready') return;
     const name = imageName(runtime);

@@ -1,4 +1,5 @@
 /** The daemon's HTTP side over a real store and real contents, with no engine behind it: everything but running works. */
+import { mkdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import pino from 'pino';
@@ -12,7 +13,8 @@ import { PROTOCOL_VERSION } from '../../src/protocol/index.ts';
 import { CompileCache } from '../../src/runs/compile-cache.ts';
 import { Runs } from '../../src/runs/runs.ts';
 import { Images } from '../../src/runtimes/images.ts';
-import { loadRuntimes } from '../../src/runtimes/load.ts';
+import { addedRuntimesFolder } from '../../src/runtimes/load.ts';
+import { Runtimes } from '../../src/runtimes/runtimes.ts';
 import { Blobs } from '../../src/store/blobs.ts';
 import { Store } from '../../src/store/store.ts';
 import { afterwards, temporaryFolder } from './daemon.ts';
@@ -40,10 +42,12 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
   const link = new EngineLink(config);
   await link.start();
   afterwards(() => link[Symbol.asyncDispose]());
-  const { runtimes } = await loadRuntimes();
+  const broken = join(addedRuntimesFolder(config), 'cobol');
+  await mkdir(broken, { recursive: true });
+  await writeFile(join(broken, 'runtime.json'), '{');
   const images = new Images(config, () => link.engine);
-  await images.prepare(runtimes);
-  const pool = new Pool({ config, link, images, instance: 'test', runtimes, used: [], log });
+  const runtimes = await Runtimes.load(config, images);
+  const pool = new Pool({ config, link, images, instance: 'test', runtimes: runtimes.usable, used: [], log });
   const packages = new Packages({ config, link, images, pool, instance: 'test', log });
   afterwards(() => packages[Symbol.asyncDispose]());
   const broker = new EmbeddedBroker(config.maxRunning);
@@ -57,7 +61,6 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
     blobs,
     images,
     runtimes,
-    brokenRuntimes: [{ id: 'cobol', problem: 'cobol/runtime.json: it is not JSON.' }],
     token,
     version: '0.0.0',
     log,
