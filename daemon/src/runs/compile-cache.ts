@@ -13,7 +13,7 @@ import type { Store } from '../store/store.ts';
 import type { CollectedFile } from './collect.ts';
 
 /** Larger results are compiled again: moving them would take as long. */
-const MOST_BYTES = 64 * 2 ** 20;
+const MOST_BYTES = 32 * 2 ** 20;
 const MOST_FILES = 1_000;
 /** What one result takes besides its contents, so that their number is bounded too. */
 const ROW_BYTES = 1024;
@@ -62,23 +62,28 @@ export class CompileCache {
   /** @returns undefined where it has to be compiled, also because something of it is gone or damaged. Never rejects. */
   async find(owner: string, inputs: CompileInputs): Promise<Compiled | undefined> {
     const key = keyOf(inputs);
-    const stored = this.#store.compilation(owner, key, this.#now());
-    if (!stored) return undefined;
     try {
+      const stored = this.#store.compilation(owner, key, this.#now());
+      if (!stored) return undefined;
       const files = await Promise.all(
-        stored.files.map(async ({ path, sha256, executable }) => {
-          const bytes = await this.#blobs.read(owner, sha256);
-          if (hash(bytes) !== sha256) throw new Error(`The contents kept as ${sha256} are others.`);
-          return { path, bytes, executable };
-        }),
+        stored.files.map(async ({ sha256, ...file }) => ({ ...file, bytes: await this.#contents(owner, sha256) })),
       );
-      return { files, printed: stored.printed };
-    } catch (error) {
-      // Contents are evicted by themselves, and then this is how it shows.
-      const evicted = error instanceof CodeRunnerError && error.code === 'blobs_missing';
-      if (!evicted) this.#log.warn({ err: error, key }, 'a compiled program could not be read; compiling it again');
+      if (files.every(isWhole)) return { files, printed: stored.printed };
       this.#store.forgetCompilation(owner, key);
-      return undefined;
+    } catch (error) {
+      this.#log.warn({ err: error, key }, 'a compiled program could not be read; compiling it again');
+    }
+    return undefined;
+  }
+
+  /** undefined where they are gone, as the least recently used go by themselves, or damaged. */
+  async #contents(owner: string, sha256: string): Promise<Buffer | undefined> {
+    try {
+      const bytes = await this.#blobs.read(owner, sha256);
+      return hash(bytes) === sha256 ? bytes : undefined;
+    } catch (error) {
+      if (error instanceof CodeRunnerError && error.code === 'blobs_missing') return undefined;
+      throw error;
     }
   }
 
@@ -110,6 +115,10 @@ export class CompileCache {
   tidy(): Promise<void> {
     return this.#blobs.tidy();
   }
+}
+
+function isWhole<T extends { bytes: Buffer | undefined }>(file: T): file is T & { bytes: Buffer } {
+  return file.bytes !== undefined;
 }
 
 /** Another form of the key makes all that is kept useless: give it another number then. */
