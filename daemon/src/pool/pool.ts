@@ -258,6 +258,7 @@ export class Pool {
         misses: shelf.misses,
         problem: shelf.problem?.message ?? null,
       })),
+      withPackages: [...this.#shelves.values()].reduce((sum, { mount, idle }) => sum + (mount ? idle.length : 0), 0),
     };
   }
 

@@ -274,6 +274,7 @@ export const PoolStatus = Type.Object({
       problem: Type.Union([Type.String(), Type.Null()]),
     }),
   ),
+  withPackages: Type.Integer({ description: 'Containers that wait with a project’s packages in them' }),
 });
 export type PoolStatus = Static<typeof PoolStatus>;
 

@@ -509,20 +509,6 @@ describe('packages', function () {
       closed.resolve();
     });
 
-    it('wait with a container of their own after their first use, and no longer than they should', async () => {
-      await using daemon = await start({ poolSize: 1, poolKeep: 5_000 });
-      const request = node(TEA, { tea: '1' });
-      await daemon.runToEnd(request);
-      const waiting = async () => {
-        const filters = { volume: await volumes() };
-        return (await engine.docker.listContainers({ filters })).length;
-      };
-      await until(async () => (await waiting()) === 1);
-      const { run } = await daemon.runToEnd(request);
-      assert.deepEqual(run.warm, { container: true, interpreter: true });
-      await until(async () => (await waiting()) === 0);
-    });
-
     it('are not removed while a run uses them', async () => {
       await using daemon = await start();
       const source = "require('tea'); console.log('ready'); process.stdin.once('data', () => process.exit())";

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Config } from '../../src/config.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
 import { instanceFile } from '../../src/http/daemon.ts';
 import { CodeRunnerError, type PoolStatus } from '../../src/protocol/index.ts';
@@ -27,6 +28,69 @@ describe('the pool', () => {
     await using test = await TestPool.full();
     assert.equal(test.status.idle, 3);
     assert.equal((await test.containers()).length, 3);
+  });
+
+  it('lets a language that nobody used lately wait from its first use on, or from the start where that is set', async () => {
+    await using unused = await TestPool.open({ poolSize: 1 }, []);
+    await unused.pool.start();
+    assert.equal(unused.status.target, 0);
+    await using lease = await unused.lease();
+    assert.equal(lease.hit, false);
+    await until(() => unused.status.idle === 1);
+    for (const poolPrewarm of [['python'], ['all']]) {
+      await using prewarmed = await TestPool.open({ poolSize: 1, poolPrewarm }, []);
+      assert.equal(prewarmed.status.target, 1);
+    }
+  });
+
+  describe('with packages', () => {
+    const volume = `coderunner-test-${process.pid}`;
+    const mount = { volume, target: '/packages', readOnly: true };
+    const open = async (settings: Partial<Config>) => {
+      const test = await TestPool.open({ poolSize: 1, ...settings });
+      await test.link.engine.createVolume(volume, {});
+      await test.pool.start();
+      return test;
+    };
+    /** Containers that have the packages. */
+    const having = async ({ docker }: TestPool) =>
+      (await docker.listContainers({ all: true, filters: { volume: [volume] } })).map(({ Id }) => Id);
+
+    it('keeps one more waiting after their first use, which no other run gets', async () => {
+      await using test = await open({});
+      const first = await test.lease({ mount });
+      assert.equal(first.hit, false);
+      await first.dispose();
+      await until(() => test.pool.status().withPackages === 1);
+      await test.whenFull();
+      await using other = await test.lease();
+      assert.ok(!(await having(test)).includes(other.sandbox.id));
+      assert.equal(await test.pool.retire(volume), true);
+      assert.deepEqual(await having(test), []);
+      assert.equal(await test.link.engine.removeVolume(volume), true);
+    });
+
+    it('hands the one that waits to the next run, and lets them not be removed meanwhile', async () => {
+      await using test = await open({});
+      const first = await test.lease({ mount });
+      await first.dispose();
+      await until(() => test.pool.status().withPackages === 1);
+      const second = await test.lease({ mount });
+      assert.equal(second.hit, true);
+      assert.equal(await test.pool.retire(volume), false);
+      await second.dispose();
+      assert.equal(await test.pool.retire(volume), true);
+      assert.equal(await test.link.engine.removeVolume(volume), true);
+    });
+
+    it('lets it wait no longer than it should', async () => {
+      await using test = await open({ poolKeep: 1_000 });
+      const lease = await test.lease({ mount });
+      await lease.dispose();
+      await until(() => test.pool.status().withPackages === 1);
+      await until(async () => (await having(test)).length === 0);
+      assert.equal(await test.link.engine.removeVolume(volume), true);
+    });
   });
 
   it('hands out one that waits, and puts another in its place', async () => {

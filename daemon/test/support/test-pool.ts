@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import pino from 'pino';
 import { type Config, loadConfig } from '../../src/config.ts';
+import type { VolumeMount } from '../../src/engine/container.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
 import { type Lease, Pool } from '../../src/pool/pool.ts';
 import type { PoolStatus } from '../../src/protocol/index.ts';
@@ -36,16 +37,16 @@ export class TestPool implements AsyncDisposable {
     this.logged = parts.logged;
   }
 
-  /** A pool of Python that has not been started. Its image is built if it is not there. */
-  static async open(settings: Partial<Config> = {}): Promise<TestPool> {
-    const test = await TestPool.withoutImage(settings, await pythonRuntime());
+  /** A pool of Python, which was used lately, that has not been started. Its image is built if it is not there. */
+  static async open(settings: Partial<Config> = {}, used?: string[]): Promise<TestPool> {
+    const test = await TestPool.withoutImage(settings, await pythonRuntime(), used);
     if (!test.link.problem) {
       await test.images.build([test.python], { onProgress() {}, signal: new AbortController().signal });
     }
     return test;
   }
 
-  static async withoutImage(settings: Partial<Config>, python: Runtime): Promise<TestPool> {
+  static async withoutImage(settings: Partial<Config>, python: Runtime, used = ['python']): Promise<TestPool> {
     const config = loadConfig(process.env, settings);
     const instance = `test-${randomUUID()}`;
     const link = new EngineLink(config);
@@ -54,7 +55,7 @@ export class TestPool implements AsyncDisposable {
     await images.prepare([python]);
     const logged: LogLine[] = [];
     const log = pino({ level: 'warn' }, { write: (line) => void logged.push(JSON.parse(line)) });
-    const pool = new Pool({ config, link, images, instance, runtimes: [python], used: ['python'], log });
+    const pool = new Pool({ config, link, images, instance, runtimes: [python], used, log });
     return new TestPool({ pool, link, images, python, instance, logged });
   }
 
@@ -78,7 +79,7 @@ export class TestPool implements AsyncDisposable {
     return until(() => this.status.idle === this.status.target && this.status.creating === 0);
   }
 
-  lease(more: { memoryBytes?: number; signal?: AbortSignal } = {}): Promise<Lease> {
+  lease(more: { memoryBytes?: number; mount?: VolumeMount; signal?: AbortSignal } = {}): Promise<Lease> {
     return this.pool.lease({
       runtime: this.python,
       owner: 'ann',
