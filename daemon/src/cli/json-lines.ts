@@ -36,6 +36,12 @@ export class JsonLines {
     await this.#line({ type: 'file', path, sizeBytes });
   }
 
+  /** What a statement of SQL gave. */
+  async result(result: Record<string, unknown>): Promise<void> {
+    await this.#flush();
+    await this.#line({ ...result, type: 'result' });
+  }
+
   async end({ id, state, exitCode, signal, wallMs, cpuMs, peakMemoryBytes, message, error }: Run): Promise<void> {
     await this.#flush();
     const verdict = { state, exitCode, signal, wallMs, cpuMs, peakMemoryBytes, message };

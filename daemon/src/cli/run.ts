@@ -189,6 +189,10 @@ async function finish(
     for (const file of ended.files) await view.file(await fetchFile(client.api, file, out), file.sizeBytes, options);
     if (ended.files.length === 0 && !options.quiet) await view.note('no produced file matches --collect');
   }
+  if (view instanceof JsonView && ended.results) {
+    const { fetchResults } = await import('./results.ts');
+    for (const result of await fetchResults(client.api, ended)) await view.result(result);
+  }
   await view.end(ended, options);
   return exitCode(ended, interrupts.code);
 }
@@ -315,6 +319,10 @@ class JsonView implements RunObserver {
 
   file(path: string, sizeBytes: number): Promise<void> {
     return this.#lines.file(path, sizeBytes);
+  }
+
+  result(result: Record<string, unknown>): Promise<void> {
+    return this.#lines.result(result);
   }
 
   async end(run: Run): Promise<void> {
