@@ -31,5 +31,5 @@ find . -name Cargo.toml -not -path './packages/*' | while read -r manifest; do
     done
 done
 if [ -f Cargo.lock ]; then set -- --locked; else set --; fi
-cargo vendor --versioned-dirs "$@" packages/vendor > /dev/null
+cargo vendor --versioned-dirs --respect-source-config "$@" packages/vendor > /dev/null
 printf '[source.crates-io]\nreplace-with = "packages"\n[source.packages]\ndirectory = "/packages/vendor"\n' > packages/config.toml

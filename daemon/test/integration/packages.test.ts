@@ -23,11 +23,13 @@ describe('packages', function () {
   before(async function () {
     this.timeout(1_200_000);
     engine = await Engine.connect(loadConfig());
-    const { images } = await buildImages(loadConfig(), engine, ['javascript', 'python']);
+    const { images } = await buildImages(loadConfig(), engine, ['javascript', 'typescript', 'python', 'go', 'rust']);
     await images.buildProxy({ onProgress() {}, signal: new AbortController().signal });
     registry = await Registry.start(engine.docker);
     await registry.npm({ name: 'tea', version: '1.2.0', files: { 'index.js': "exports.pot = 'brown betty';" } });
     registry.wheel('tea', '1.2.0', "pot = 'brown betty'\n");
+    registry.goModule('example.com/tea', 'v1.2.0', { 'tea.go': 'package tea\n\nconst Pot = "brown betty"\n' });
+    await registry.crate('tea', '1.2.0', 'pub const POT: &str = "brown betty";\n');
   });
 
   after(async () => {
@@ -39,7 +41,12 @@ describe('packages', function () {
 
   /** A daemon that installs from the test's registry. */
   const start = async (settings: Partial<Config> = {}) => {
-    const registries = [`npm=${registry.url}/npm/`, `pip=${registry.url}/simple`];
+    const registries = [
+      `npm=${registry.url}/npm/`,
+      `pip=${registry.url}/simple`,
+      `go=${registry.url}/go`,
+      `cargo=${registry.url}/cargo/`,
+    ];
     const daemon = await TestDaemon.start({ registries, ...settings });
     instances.add(await readFile(instanceFile(daemon.dataDir), 'utf8'));
     return daemon;
@@ -175,6 +182,53 @@ describe('packages', function () {
       assert.equal(stdout, 'brown betty\n');
     });
   });
+
+  const others: [string, string, RunRequest['files']][] = [
+    [
+      'go.mod',
+      'go',
+      [
+        {
+          path: 'main.go',
+          content:
+            'package main\n\nimport (\n\t"fmt"\n\n\t"example.com/tea"\n)\n\nfunc main() { fmt.Println(tea.Pot) }\n',
+        },
+        { path: 'go.mod', content: 'module example.com/kitchen\n\ngo 1.21\n\nrequire example.com/tea v1.2.0\n' },
+      ],
+    ],
+    [
+      'Cargo.toml',
+      'rust',
+      [
+        { path: 'src/main.rs', content: 'fn main() { println!("{}", tea::POT); }\n' },
+        {
+          path: 'Cargo.toml',
+          content: '[package]\nname = "kitchen"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\ntea = "1"\n',
+        },
+      ],
+    ],
+    [
+      'package.json for TypeScript',
+      'typescript',
+      [
+        { path: 'main.ts', content: "import { pot } from 'tea';\nconst said: string = pot;\nconsole.log(said);\n" },
+        { path: 'package.json', content: '{"type": "module", "dependencies": {"tea": "*"}}' },
+      ],
+    ],
+  ];
+  for (const [what, runtime, files] of others) {
+    it(`of a ${what} are there when the program is compiled and run`, async () => {
+      await using daemon = await start();
+      const request: RunRequest = { runtime, entry: files[0]?.path as string, files, stdin: null };
+      const { run, stdout, stderr } = await daemon.runToEnd(request);
+      assert.equal(run.state, 'succeeded', stderr);
+      assert.equal(stdout, 'brown betty\n');
+      assert.equal(run.stages[0]?.stage, 'install');
+      const again = await daemon.runToEnd(request);
+      assert.equal(again.stdout, stdout, again.stderr);
+      assert.ok(!again.run.stages.some(({ stage }) => stage === 'install'));
+    });
+  }
 
   describe('that a run does without', () => {
     const without: [string, RunRequest][] = [

@@ -108,6 +108,29 @@ export class Registry implements AsyncDisposable {
     return sha256;
   }
 
+  /** A Go module, as a module proxy serves it. */
+  goModule(name: string, version: string, files: Contents): void {
+    const goMod = `module ${name}\n\ngo 1.21\n`;
+    const at = `/go/${name}/@v/${version}`;
+    const entries = Object.entries({ ...files, 'go.mod': goMod });
+    this.put(`/go/${name}/@v/list`, `${version}\n`);
+    this.put(`${at}.info`, JSON.stringify({ Version: version, Time: '2026-01-31T12:00:00Z' }));
+    this.put(`${at}.mod`, goMod);
+    this.put(`${at}.zip`, zip(Object.fromEntries(entries.map(([path, text]) => [`${name}@${version}/${path}`, text]))));
+  }
+
+  /** A crate of one file, in a sparse index. */
+  async crate(name: string, version: string, source: string): Promise<void> {
+    const manifest = `[package]\nname = "${name}"\nversion = "${version}"\nedition = "2021"\n`;
+    const packed = gzipSync(await archive({ 'Cargo.toml': manifest, 'src/lib.rs': source }, `${name}-${version}/`));
+    const cksum = createHash('sha256').update(packed).digest('hex');
+    const folder = name.length === 3 ? `3/${name[0]}` : `${name.slice(0, 2)}/${name.slice(2, 4)}`;
+    this.put('/cargo/config.json', JSON.stringify({ dl: `${this.url}/crates` }));
+    const line = { name, vers: version, deps: [], cksum, features: {}, yanked: false };
+    this.put(`/cargo/${folder}/${name}`, `${JSON.stringify(line)}\n`);
+    this.put(`/crates/${name}/${version}/download`, packed);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();
