@@ -41,7 +41,13 @@ export class BenchDaemon implements AsyncDisposable {
     if (!existsSync(program)) throw new Error(`${program} is not there. Build it first: npm run build`);
     const dataDir = await mkdtemp(join(tmpdir(), 'coderunner-bench-'));
     const daemon = spawn(process.execPath, [...DAEMON_NODE_FLAGS, program, 'start', '--foreground'], {
-      env: { ...process.env, CODERUNNER_DATA_DIR: dataDir, CODERUNNER_LOG_LEVEL: 'warn' },
+      env: {
+        // What is measured has to wait from the start; this daemon has no history that would tell it what is used.
+        CODERUNNER_POOL_PREWARM: 'python,javascript',
+        ...process.env,
+        CODERUNNER_DATA_DIR: dataDir,
+        CODERUNNER_LOG_LEVEL: 'warn',
+      },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let log = '';

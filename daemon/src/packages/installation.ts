@@ -25,6 +25,8 @@ const TMP_FILES = 100_000;
 const OUTPUT_BYTES = 8 * MiB;
 /** Where messages that explain a failure are looked for. */
 const TAIL_CHARACTERS = 64 * 1024;
+/** After so long without a word, a run says that it still installs. */
+const QUIET_MS = 5_000;
 /** The last clock is outside the container. */
 const OVERTIME_MS = 3_000;
 /** Copying what was installed. */
@@ -196,10 +198,14 @@ class Tools {
     };
     const argv = installation.argv.map((item) => (item === '${manifest}' ? manifest.name : item));
     const cwd = manifest.folder === '' ? '/workspace' : `/workspace/${manifest.folder}`;
+    const began = performance.now();
+    // Some package managers say nothing for minutes.
+    const progress = setInterval(() => print(`… ${formatDuration(Math.round(performance.now() - began))}\n`), QUIET_MS);
     const exit = await this.#stage('install', argv, cwd, env, (text) => {
+      progress.refresh();
       this.#tail = (this.#tail + text).slice(-TAIL_CHARACTERS);
       print(text);
-    });
+    }).finally(() => clearInterval(progress));
     if (exit.cause === 'exit' && exit.exitCode === 0) return exit;
     throw explain(exit, this.#tail, egress.problems, this.#context);
   }

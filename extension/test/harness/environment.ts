@@ -24,7 +24,12 @@ export class Environment implements AsyncDisposable {
   static async create(extra: NodeJS.ProcessEnv = {}): Promise<Environment> {
     const folder = await mkdtemp(join(tmpdir(), 'coderunner-extension-'));
     // One container of each language is enough for one person, and kind to a small machine.
-    const env = { CODERUNNER_DATA_DIR: join(folder, 'data'), CODERUNNER_POOL_SIZE: '1', ...extra };
+    const env = {
+      CODERUNNER_DATA_DIR: join(folder, 'data'),
+      CODERUNNER_POOL_SIZE: '1',
+      CODERUNNER_POOL_PREWARM: 'python,javascript',
+      ...extra,
+    };
     return new Environment(folder, env);
   }
 

@@ -148,11 +148,16 @@ export function checkClock(info: EngineInfo): Finding {
   };
 }
 
+/** How many languages people use in a week. */
+const LANGUAGES_AT_ONCE = 3;
+
 export function checkPoolMemory({ config, info, runtimes }: Surroundings): Finding {
   if (!info.MemTotal) return { state: 'skip', found: 'the engine does not tell its memory' };
-  const perSet = runtimes.reduce((sum, runtime) => sum + runtime.limits.memoryBytes, 0);
+  // Containers wait of the languages that are used; the largest of those that there are, to be on the safe side.
+  const largest = runtimes.map(({ limits }) => limits.memoryBytes).sort((a, b) => b - a);
+  const perSet = largest.slice(0, LANGUAGES_AT_ONCE).reduce((sum, memoryBytes) => sum + memoryBytes, 0);
   const needed = perSet * config.poolSize;
-  const found = `${config.poolSize} a runtime may use ${formatBytes(needed)} of ${formatBytes(info.MemTotal)}`;
+  const found = `${config.poolSize} for each of ${Math.min(runtimes.length, LANGUAGES_AT_ONCE)} languages may use ${formatBytes(needed)} of ${formatBytes(info.MemTotal)}`;
   if (needed <= info.MemTotal * POOL_SHARE) return { state: 'ok', found };
   return {
     state: 'warn',
