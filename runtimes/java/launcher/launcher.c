@@ -258,6 +258,21 @@ static void set_class_path(JNIEnv *env, char *class_path)
     check(env, "the class path");
 }
 
+/* The main class and the arguments with spaces between: what the `java` command shows as the property of that name. */
+static jstring command_line(JNIEnv *env, const char *main_class, jobjectArray arguments)
+{
+    jclass string = (*env)->FindClass(env, "java/lang/String");
+    jmethodID concat = (*env)->GetMethodID(env, string, "concat", "(Ljava/lang/String;)Ljava/lang/String;");
+    jstring line = (*env)->NewStringUTF(env, main_class), space = (*env)->NewStringUTF(env, " ");
+    jsize count = (*env)->GetArrayLength(env, arguments);
+    for (jsize i = 0; i < count; i++) {
+        line = (*env)->CallObjectMethod(env, line, concat, space);
+        line = (*env)->CallObjectMethod(env, line, concat, (*env)->GetObjectArrayElement(env, arguments, i));
+        check(env, "the command line");
+    }
+    return line;
+}
+
 static bool launcher_flag(JNIEnv *env, jclass helper, const char *name)
 {
     return (*env)->GetStaticBooleanField(env, helper, (*env)->GetStaticFieldID(env, helper, name, "Z"));
@@ -345,7 +360,7 @@ static int run_warm(JNIEnv *env, jobjectArray start)
     }
     environ = environment;
     struct program program = read_program();
-    set_property(env, "sun.java.command", (*env)->NewStringUTF(env, program.main_class));
+    set_property(env, "sun.java.command", command_line(env, program.main_class, (*env)->GetObjectArrayElement(env, start, PROGRAM_ARGUMENTS)));
     set_class_path(env, program.class_path);
     call_main(env, program.main_class, (*env)->GetObjectArrayElement(env, start, PROGRAM_ARGUMENTS));
     return end_machine(env);

@@ -70,7 +70,7 @@ final class Compiler {
     } catch (OutOfMemoryError | StackOverflowError error) {
       messages.println("\n\nThe system is out of resources.\nConsult the following stack trace for details.");
       error.printStackTrace(messages);
-      return RESOURCES;
+      return error instanceof OutOfMemoryError ? ERROR : RESOURCES; // the first is what `outOfMemory` of runtime.json looks for
     } finally {
       messages.flush();
     }
