@@ -43,13 +43,16 @@ export class TestDaemon implements AsyncDisposable {
     this.#resources = resources;
   }
 
-  /** Starts one that has the images of all languages; missing ones are built, which takes minutes. */
-  static async start(): Promise<TestDaemon> {
+  /**
+   * Starts one that has the images of all languages; missing ones are built, which takes minutes.
+   * @param wanted only these languages, with services as in `python+mariadb`
+   */
+  static async start(wanted?: readonly string[]): Promise<TestDaemon> {
     await using rollback = new AsyncDisposableStack();
     const dataDir = await mkdtemp(join(tmpdir(), 'coderunner-test-'));
     rollback.defer(() => rm(dataDir, { recursive: true, force: true }));
     const config = loadConfig(process.env, { dataDir, host: '127.0.0.1', port: 0, token: '', poolSize: 1 });
-    const { runtimes } = await prepareImages(config);
+    const { runtimes } = await prepareImages(config, wanted);
     const daemon = await startDaemon(config, { stopWhenIdle: false, log: pino({ level: 'silent' }) });
     rollback.defer(() => daemon.stop(true));
     const client = rollback.use(new Client({ locate: async () => daemon }));
@@ -114,9 +117,9 @@ export class TestDaemon implements AsyncDisposable {
   }
 }
 
-async function prepareImages(config: ReturnType<typeof loadConfig>) {
+async function prepareImages(config: ReturnType<typeof loadConfig>, wanted: readonly string[] | undefined) {
   await using engine = await Engine.connect(config);
-  return buildImages(config, engine);
+  return buildImages(config, engine, wanted);
 }
 
 /** A folder's files, as the workspace of a run. */

@@ -3,11 +3,11 @@ import type { Config } from '../../src/config.ts';
 import type { Engine } from '../../src/engine/engine.ts';
 import { Images } from '../../src/runtimes/images.ts';
 import { loadRuntimes } from '../../src/runtimes/load.ts';
-import type { Runtime } from '../../src/runtimes/runtime.ts';
+import { type Runtime, withServices } from '../../src/runtimes/runtime.ts';
 
 /**
  * Builds what is missing, which takes minutes the first time and next to nothing later.
- * @param wanted ids; all when left out
+ * @param wanted ids, with services as in `python+mariadb`; all languages when left out
  * @throws Error where a runtime is broken or not there
  */
 export async function buildImages(
@@ -17,8 +17,13 @@ export async function buildImages(
 ): Promise<{ runtimes: Runtime[]; images: Images }> {
   const { runtimes, broken } = await loadRuntimes(config);
   if (broken.length > 0) throw new Error(`Broken runtimes: ${JSON.stringify(broken)}`);
-  const chosen = wanted ? runtimes.filter(({ id }) => wanted.includes(id)) : runtimes;
-  if (wanted && chosen.length < wanted.length) throw new Error(`There is no runtime for each of ${wanted.join(', ')}.`);
+  const find = (name: string): Runtime => {
+    const [wantedId, ...services] = name.split('+');
+    const found = runtimes.find(({ id }) => id === wantedId);
+    if (!found) throw new Error(`There is no runtime ${wantedId}.`);
+    return withServices(found, services);
+  };
+  const chosen = wanted ? wanted.map(find) : runtimes;
   const images = new Images(config, () => engine);
   await images.prepare(runtimes);
   await images.build(chosen, { onProgress() {}, signal: new AbortController().signal });

@@ -262,6 +262,16 @@ static bool begins_with(const struct script_item *item, const char *word)
     return item->length > length && strncasecmp(item->text, word, length) == 0 && isspace((unsigned char)item->text[length]);
 }
 
+/* Of other statements nobody wants to hear that they have changed no row. */
+static bool is_about_rows(const struct script_item *item)
+{
+    static const char *const words[] = {"insert", "update", "delete", "replace", "load"};
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (begins_with(item, words[i]))
+            return true;
+    return false;
+}
+
 /* A body with semicolons of its own was cut at the first of them. */
 static bool lacks_delimiter(const struct script_item *item, const char *message, const struct script *script)
 {
@@ -340,8 +350,7 @@ static void run_statement(struct session *session, const struct script *script, 
             ending.error = mysql_error(server);
         } else if (!has_rows) {
             ending.rows_affected = mysql_affected_rows(server);
-            bool changes = ending.rows_affected > 0 || mysql_info(server) != NULL;
-            if (changes && !had_rows && !session->quiet)
+            if ((ending.rows_affected > 0 || is_about_rows(item)) && !had_rows && !session->quiet)
                 printf("%llu row%s affected\n", (unsigned long long)ending.rows_affected, plural(ending.rows_affected));
         }
         ending.milliseconds = milliseconds_since(&start);
