@@ -8,7 +8,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 const { spawnSync } = require('node:child_process');
-const { getTsconfig } = require('get-tsconfig');
+const { compile, findTsconfig } = require('./compile.cjs');
 
 const TSC = path.join(__dirname, 'tsc');
 const OWN_TYPES = path.join(__dirname, 'node_modules/@types');
@@ -49,6 +49,7 @@ function optionsOf(tsconfig) {
   const folder = path.dirname(tsconfig.path);
   const given = { ...tsconfig.config.compilerOptions };
   const base = path.resolve(folder, given.baseUrl ?? '.');
+  if (given.baseUrl !== undefined) given.paths = { '*': ['*'], ...given.paths };
   for (const [name, present] of Object.entries(FORMER)) if (name in given) given[name] = present(given[name]);
   for (const name of UNWANTED) delete given[name];
   for (const [name, targets] of Object.entries(given.paths ?? {}))
@@ -59,7 +60,7 @@ function optionsOf(tsconfig) {
 }
 
 function projectFile(entry) {
-  const tsconfig = getTsconfig(path.dirname(path.resolve(entry)));
+  const tsconfig = findTsconfig(path.dirname(path.resolve(entry)));
   const given = tsconfig ? optionsOf(tsconfig) : USUAL;
   const folder = tsconfig ? path.dirname(tsconfig.path) : process.cwd();
   return {
@@ -82,7 +83,6 @@ function projectFile(entry) {
 
 /** Whether it can be read: what the compiler calls an error of syntax may as well be one of taste. */
 function canBeRead(file) {
-  const { compile } = require('./compile.cjs');
   try {
     compile(path.resolve(file), fs.readFileSync(file, 'utf8'));
     return true;
@@ -96,7 +96,12 @@ function main(args) {
   const entry = args.at(-1);
   if (!args.includes('--check=on') || !fs.existsSync(entry)) return 0;
   fs.mkdirSync(path.dirname(PROJECT), { recursive: true });
-  fs.writeFileSync(PROJECT, JSON.stringify(projectFile(entry)));
+  try {
+    fs.writeFileSync(PROJECT, JSON.stringify(projectFile(entry)));
+  } catch (error) {
+    fs.writeSync(2, `error: ${error.message}\n`);
+    return 1;
+  }
   const { stdout = '' } = spawnSync(TSC, ['--project', PROJECT, '--pretty', 'false'], {
     stdio: ['ignore', 'pipe', 'inherit'],
     encoding: 'utf8',

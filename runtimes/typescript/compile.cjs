@@ -11,10 +11,19 @@ const { createPathsMatcher, getTsconfig } = require('get-tsconfig');
 /** @type {{options: object, matchPath: ((specifier: string) => string[]) | null} | undefined} */
 let project;
 
+/** The nearest tsconfig.json, with all that it extends. @throws Error that names it, where it cannot be read */
+function findTsconfig(folder) {
+  try {
+    return getTsconfig(folder);
+  } catch (error) {
+    throw new Error(`tsconfig.json cannot be read: ${error.message}`, { cause: error });
+  }
+}
+
 /** What the nearest tsconfig.json above a file says. A program has one: that of the first file that is loaded. */
 function projectOf(file) {
   if (project) return project;
-  const tsconfig = getTsconfig(path.dirname(file));
+  const tsconfig = findTsconfig(path.dirname(file));
   project = {
     options: tsconfig?.config.compilerOptions ?? {},
     matchPath: tsconfig ? createPathsMatcher(tsconfig) : null,
@@ -81,7 +90,7 @@ function transform(file, source, options, kind) {
         transform: {
           legacyDecorator: options.experimentalDecorators === true,
           decoratorMetadata: options.emitDecoratorMetadata === true,
-          decoratorVersion: '2022-03',
+          ...(options.experimentalDecorators === true ? {} : { decoratorVersion: '2022-03' }),
           useDefineForClassFields: definesFields(options),
           verbatimModuleSyntax: options.verbatimModuleSyntax === true,
           react: {
@@ -110,6 +119,7 @@ function syntaxError(file, { message }) {
 
 module.exports = {
   compile,
+  findTsconfig,
   projectOf,
   /** For a Node that waits: the first file takes longer than all that follow. */
   warmUp() {
