@@ -1,14 +1,16 @@
 /** `coderunner runtimes build`: the images, with progress on stderr. */
-import { loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { Images } from '../runtimes/images.ts';
 import { loadRuntimes } from '../runtimes/load.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { BuildProgressLine } from './build-progress.ts';
+import { tellDaemon } from './connect.ts';
 import { say } from './output.ts';
 
 const INTERRUPTED = 130;
+const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
  * Builds the images that are missing.
@@ -29,14 +31,33 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
     const known = runtimes.map(({ id }) => id).join(', ');
     throw new CodeRunnerError('unknown_runtime', `There is no runtime "${name}" here. There are: ${known}.`);
   });
+  const code = await buildWithProgress(config, runtimes, wanted.length > 0 ? wanted : runtimes, options);
+  // It would go on using what these replace, or waiting for what was missing.
+  if (code === 0) await tellDaemon(config);
+  return code;
+}
+
+/**
+ * Builds what is missing, until Ctrl-C, with progress on stderr.
+ * @param runtimes all that there are
+ * @returns the exit code
+ * @throws CodeRunnerError build_failed, after its last lines were shown
+ */
+export async function buildWithProgress(
+  config: Config,
+  runtimes: readonly Runtime[],
+  wanted: readonly Runtime[],
+  options: { force: boolean } = { force: false },
+): Promise<number> {
   const stop = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(name, () => stop.abort());
+  const interrupt = () => stop.abort();
+  for (const name of SIGNALS) process.once(name, interrupt);
   try {
     await using engine = await Engine.connect(config, stop.signal);
     const images = new Images(config, () => engine);
     await images.prepare(runtimes);
     using progress = new BuildProgressLine();
-    const built = await images.build(wanted.length > 0 ? wanted : runtimes, {
+    const built = await images.build(wanted, {
       ...options,
       signal: stop.signal,
       onProgress: (step) => progress.show(step),
@@ -49,6 +70,8 @@ export async function buildRuntimes(names: readonly string[], options: { force: 
     if (error instanceof CodeRunnerError && error.code === 'build_failed' && Array.isArray(error.details))
       await say(error.details.join('\n'));
     throw error;
+  } finally {
+    for (const name of SIGNALS) process.off(name, interrupt);
   }
 }
 

@@ -1,5 +1,6 @@
 /** The daemon of this user and machine, for the commands that talk to it. */
 import { discover, type LocalDaemon } from '../client/address.ts';
+import { DaemonApi } from '../client/api.ts';
 import { Client } from '../client/client.ts';
 import { DAEMON_NODE_FLAGS, ensureDaemon } from '../client/ensure.ts';
 import { type Config, loadConfig } from '../config.ts';
@@ -37,6 +38,11 @@ export function start(config: Config, args: readonly string[] = DAEMON, signal?:
   });
 }
 
+/** What a daemon that is known can be asked. */
+export function apiOf(daemon: { url: string; token: string }): DaemonApi {
+  return new DaemonApi({ locate: async () => daemon, forget() {} });
+}
+
 /** The daemon that runs. @throws CodeRunnerError not_running */
 export async function running(config: Config): Promise<LocalDaemon> {
   const daemon = await discover(config.dataDir);
@@ -44,4 +50,11 @@ export async function running(config: Config): Promise<LocalDaemon> {
   throw new CodeRunnerError('not_running', 'No daemon is running.', {
     hint: 'Start one with `coderunner start`; `coderunner run` does so by itself.',
   });
+}
+
+/** Has the daemon read the folders of languages again. @returns false where none is running */
+export async function tellDaemon(config: Config): Promise<boolean> {
+  const daemon = await discover(config.dataDir);
+  if (daemon) await apiOf(daemon).reloadRuntimes();
+  return daemon !== undefined;
 }

@@ -1,13 +1,12 @@
 /** `coderunner start`, `stop`, `status` and `version`: the daemon of this user. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { discover, isAlive } from '../client/address.ts';
-import { DaemonApi } from '../client/api.ts';
 import { loadConfig } from '../config.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import type { DaemonStatus } from '../protocol/resources.ts';
 import { formatBytes, formatDuration } from '../protocol/units.ts';
 import { VERSION } from '../version.ts';
-import { running, start } from './connect.ts';
+import { apiOf, running, start } from './connect.ts';
 import { accentOut, print, printJson, say, table } from './output.ts';
 
 const LOOK_EVERY_MS = 20;
@@ -61,10 +60,6 @@ export async function version(options: { json: boolean }): Promise<number> {
       `coderunner ${VERSION} (Node ${process.versions.node})\ndaemon ${daemon ? daemon.version : 'not running'}`,
     );
   return 0;
-}
-
-function apiOf(daemon: { url: string; token: string }): DaemonApi {
-  return new DaemonApi({ locate: async () => daemon, forget() {} });
 }
 
 function describe({ version, url, pid, startedAt, memoryBytes, clients, runs, pool }: DaemonStatus): string {

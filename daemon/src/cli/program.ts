@@ -121,7 +121,7 @@ Examples:
     .argument('<run...>', 'their ids (`coderunner ps`)')
     .action(does(async (ids) => (await import('./runs.ts')).kill(ids)));
 
-  const runtimes = addCommand('runtimes', 'list the languages, or build their images');
+  const runtimes = addCommand('runtimes', 'list the languages, build their images, or bring your own');
   runtimes
     .command('list', { isDefault: true })
     .description('list the languages')
@@ -133,6 +133,27 @@ Examples:
     .argument('[names...]', 'only these languages')
     .option('--force', 'also those that are there', false)
     .action(does(async (names, options) => (await import('./build.ts')).buildRuntimes(names, options)));
+  runtimes
+    .command('check')
+    .description('say all that is wrong with the folder of a language of your own')
+    .argument('<folder>', 'has runtime.json and Dockerfile')
+    .option('--json', 'as JSON', false)
+    .action(does(async (folder, options) => (await import('./own-runtimes.ts')).checkRuntime(folder, options)));
+  runtimes
+    .command('add')
+    .description('copy a language of your own beside the others, build its image, and try its example')
+    .argument('<folder>', 'has runtime.json and Dockerfile')
+    .option('--as <id>', 'its id, where not that of runtime.json')
+    .action(does(async (folder, options) => (await import('./own-runtimes.ts')).addRuntime(folder, options)));
+  runtimes
+    .command('remove')
+    .description('remove a language that was added, and its image')
+    .argument('<id>', 'as `coderunner runtimes` shows it')
+    .action(does(async (id) => (await import('./own-runtimes.ts')).removeRuntime(id)));
+  runtimes
+    .command('reload')
+    .description('have the daemon read the folders of languages again')
+    .action(does(async () => (await import('./own-runtimes.ts')).reloadRuntimes()));
 
   const packages = addCommand('packages', 'list the installed packages of projects, or remove them');
   packages

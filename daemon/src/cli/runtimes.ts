@@ -12,7 +12,7 @@ export async function listRuntimes(options: { json: boolean }): Promise<number> 
   }
   const rows = runtimes.map((runtime) => [
     runtime.id,
-    `${runtime.name} ${runtime.version}`.trim(),
+    `${runtime.name} ${runtime.version}`.trim() + ORIGINS[runtime.origin],
     runtime.extensions.join(' '),
     runtime.aliases.join(' '),
     stateOf(runtime),
@@ -20,6 +20,9 @@ export async function listRuntimes(options: { json: boolean }): Promise<number> 
   await print(table(['RUNTIME', 'LANGUAGE', 'FILES', 'ALSO CALLED', 'STATE'], rows));
   return 0;
 }
+
+/** Of most there is nothing to say. */
+const ORIGINS = { bundled: '', own: ' (your own)', replacement: ' (your own, in the place of ours)' };
 
 function stateOf({ state, problem }: RuntimeInfo): string {
   switch (state) {

@@ -73,7 +73,6 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
 
   runtimes.on('changed', () => {
     tellBroken();
-    pool.update(runtimes.usable);
     log.info({ runtimes: runtimes.usable.length }, 'the languages were read again');
   });
 

@@ -246,6 +246,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
     },
     async () => {
       await runtimes.reload();
+      await pool.update(runtimes.usable);
       return listRuntimes(runtimes, images);
     },
   );

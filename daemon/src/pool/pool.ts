@@ -193,9 +193,13 @@ export class Pool {
     return { sandbox, hit: waiting !== undefined, dispose, [Symbol.asyncDispose]: dispose };
   }
 
-  /** Takes other languages. What waits in one that is not as it was goes; runs keep what they began with. */
-  update(runtimes: readonly Runtime[]): void {
+  /**
+   * Takes other languages. What waits in one that is not as it was goes; runs keep what they began with. Resolves when it is
+   * gone.
+   */
+  async update(runtimes: readonly Runtime[]): Promise<void> {
     this.#languages = new Set(runtimes.map(imageName));
+    const going: Promise<unknown>[] = [];
     for (const [key, shelf] of this.#shelves) {
       const now = runtimes.find(({ id }) => id === shelf.runtime.id);
       if (now && this.#isAsBefore(shelf, now)) {
@@ -205,13 +209,14 @@ export class Pool {
         continue;
       }
       this.#shelves.delete(key);
-      this.#retire(shelf);
+      going.push(this.#retire(shelf));
       if (!now || !shelf.isStandard) continue;
       const successor = this.#shelf(now, now.limits.memoryBytes);
       successor.target = shelf.target;
       this.#fill(successor);
     }
     for (const runtime of runtimes) this.#shelf(runtime, runtime.limits.memoryBytes);
+    await Promise.all(going);
   }
 
   #isAsBefore({ runtime, image }: Shelf, now: Runtime): boolean {
@@ -222,13 +227,13 @@ export class Pool {
     return isDeepStrictEqual(withItsServices, runtime) && this.#images.tag(withItsServices) === image;
   }
 
-  #retire(shelf: Shelf): void {
+  #retire(shelf: Shelf): Promise<unknown> {
     shelf.retired = true;
     shelf.target = 0;
     shelf.resume();
     clearTimeout(shelf.expiry);
-    for (const sandbox of shelf.idle.splice(0)) void this.#remove(sandbox);
     if (shelf.isBusy) this.#retired.add(shelf);
+    return Promise.all(shelf.idle.splice(0).map((sandbox) => this.#remove(sandbox)));
   }
 
   #forget(shelf: Shelf): void {

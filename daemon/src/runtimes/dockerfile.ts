@@ -71,7 +71,8 @@ export function checkDockerfile(file: string, source: string): Flaw[] {
  */
 export function lineOfStep(source: string, step: number, steps: number): number | undefined {
   const instructions = parse(source);
-  return instructions.length === steps ? instructions[step - 1]?.line : undefined;
+  // The labels that a build is asked for are a last step more.
+  return steps - instructions.length <= 1 && steps >= instructions.length ? instructions[step - 1]?.line : undefined;
 }
 
 /**

@@ -200,7 +200,9 @@ export class Images {
     const image = this.#engine().docker.getImage(this.tag(runtime));
     const volumes = Object.keys((await image.inspect()).Config.Volumes ?? {});
     if (volumes.length === 0) return;
-    await this.remove(runtime);
+    const tag = this.tag(runtime);
+    this.#ready.delete(tag);
+    for (const name of [`${tag}-${this.#installation}`, tag]) await removeImage(this.#engine().docker, name);
     throw new CodeRunnerError(
       'bad_runtime',
       `The image that ${runtime.id} stands on has volumes (${volumes.join(', ')}), which would let programs write outside of the limits of their sandbox.`,
@@ -208,17 +210,12 @@ export class Images {
     );
   }
 
-  /** Removes a language's image, alone and with services, where no other installation uses it. Containers that use it keep it. */
-  async remove({ id, offers }: Runtime): Promise<void> {
-    const { docker } = this.#engine();
-    for (const services of [...combinations(offers).reverse(), []]) {
-      const tag = this.tag({ id, services });
-      this.#ready.delete(tag);
-      await removeImage(docker, `${tag}-${this.#installation}`);
-      const others = await docker.listImages({ filters: { label: [IMAGE_LABEL] } });
-      const isUsed = others.some(({ RepoTags }) => RepoTags?.some((name) => name.includes(`${tag}-`)));
-      if (!isUsed) await removeImage(docker, tag);
-    }
+  /**
+   * Removes the images of a language that was removed, also those with services. What another installation or a container uses
+   * stays.
+   */
+  async forget(id: string): Promise<void> {
+    await this.#removeUnused((name) => name === id || name.startsWith(`${id}+`));
   }
 
   async #buildOne(
@@ -367,21 +364,27 @@ export class Images {
     }
   }
 
+  /** Images of languages that there are, as they were before. */
+  async #removeReplaced(): Promise<void> {
+    await this.#removeUnused((name) => this.#tags.has(name));
+  }
+
   /**
    * Images that this installation used with another hash than now, and that no other uses. One that a container still uses
    * stays.
+   * @param concerns told what an image is of: `python`, `python+mariadb`
    */
-  async #removeReplaced(): Promise<void> {
+  async #removeUnused(concerns: (name: string) => boolean): Promise<void> {
     const { docker } = this.#engine();
     const present = new Set(this.#tags.values());
-    const repositories = new Set([...present].map((tag) => tag.split(':')[0]));
     /** Who uses what. */
     const users = new Map<string, string[]>();
-    for (const { RepoTags } of await docker.listImages({ filters: { label: [IMAGE_LABEL] } })) {
+    for (const { RepoTags, Labels } of await docker.listImages({ filters: { label: [IMAGE_LABEL] } })) {
+      if (!concerns(Labels[IMAGE_LABEL] ?? '')) continue;
       for (const claim of RepoTags ?? []) {
         // Podman says whose registry it is: its own.
-        const [, tag, repository, user] = /^(?:localhost\/)?((.+):[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
-        if (tag === undefined || user === undefined || !repositories.has(repository) || present.has(tag)) continue;
+        const [, tag, user] = /^(?:localhost\/)?(.+:[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
+        if (tag === undefined || user === undefined || present.has(tag)) continue;
         users.set(tag, [...(users.get(tag) ?? []), user]);
       }
     }

@@ -355,7 +355,8 @@ describe('a Dockerfile', () => {
       [1, 2, 3, 4].map((step) => lineOfStep(DOCKERFILE, step, 4)),
       [2, 3, 4, 6],
     );
-    assert.equal(lineOfStep(DOCKERFILE, 2, 3), undefined, 'somebody counts otherwise');
+    assert.equal(lineOfStep(DOCKERFILE, 4, 5), 6, 'with a step for labels');
+    for (const steps of [3, 6]) assert.equal(lineOfStep(DOCKERFILE, 2, steps), undefined, 'somebody counts otherwise');
   });
 
   it('does not take the lines of a here-document for instructions', () => {
