@@ -390,7 +390,8 @@ export class Images {
     }
     for (const [tag, claimed] of users) {
       if (!claimed.includes(this.#installation)) continue;
-      const unused = [`${tag}-${this.#installation}`, ...(claimed.length === 1 ? [tag] : [])];
+      // The claim last: where a container still uses the image it stays, and with it the knowledge that this is to be removed.
+      const unused = [...(claimed.length === 1 ? [tag] : []), `${tag}-${this.#installation}`];
       for (const name of unused) await removeImage(docker, name);
     }
   }
@@ -513,7 +514,7 @@ async function ownFiles(folder: string): Promise<ContextFile[]> {
 }
 
 /** Neither examples, tests nor what a build leaves behind go into an image, so changing them builds nothing. */
-const NOT_IN_IMAGES = /^[^/]+\/((examples|test|fuzz)\/|README)|\/(build|node_modules|__pycache__)\//;
+const NOT_IN_IMAGES = /^(services\/)?[^/]+\/((examples|test|fuzz)\/|README)|\/(build|node_modules|__pycache__)\//;
 
 /** The files below a folder that images are built from, sorted, with paths from `root` on. */
 async function filesBelow(root: string, folder: string): Promise<ContextFile[]> {
