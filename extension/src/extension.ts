@@ -11,7 +11,7 @@ import { RunCommands } from './run/commands.ts';
 import { Languages } from './run/languages.ts';
 import { Tabs } from './run/tabs.ts';
 import { registerTasks } from './tasks.ts';
-import { History } from './views/history.ts';
+import { registerHistory } from './views/history.ts';
 import { Output } from './views/output.ts';
 import { StatusBar } from './views/status-bar.ts';
 
@@ -37,7 +37,7 @@ export function activate(context: ExtensionContext): void {
     window.registerWebviewViewProvider(CONSOLE_VIEW, page, { webviewOptions: { retainContextWhenHidden: true } }),
     new RunCommands(tabs, page, output, daemon),
     new StatusBar(daemon, tabs),
-    new History(daemon, tabs),
+    registerHistory(daemon, tabs),
     registerTasks(daemon),
     ...registerDaemonCommands(daemon),
     daemon.onDidLearn((runtimes) => languages.tell(runtimes)),

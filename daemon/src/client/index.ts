@@ -6,7 +6,7 @@
  * Start reading at `client.ts`. A run's bytes pass through `stream.ts` (or `polling.ts`) into `run-feed.ts`, which numbers,
  * queues and acknowledges them; `run-handle.ts` is what the caller holds.
  */
-export { type DaemonAddress, discover, type LocalDaemon } from './address.ts';
+export { checkProtocol, type DaemonAddress, discover, type LocalDaemon } from './address.ts';
 export type { DaemonApi } from './api.ts';
 export { Client, type ClientOptions, type StartRequest } from './client.ts';
 export { type EnsureOptions, ensureDaemon, logFile } from './ensure.ts';

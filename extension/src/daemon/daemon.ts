@@ -1,5 +1,5 @@
 /** The daemon that programs run on: on this machine, or a team's. Everything else asks here for a client of it. */
-import { Client, type DaemonAddress } from '@coderunner/daemon/client';
+import { Client, checkProtocol, type DaemonAddress } from '@coderunner/daemon/client';
 import { CodeRunnerError, type DaemonStatus, type RuntimeInfo } from '@coderunner/daemon/protocol';
 import { type Disposable, EventEmitter, type SecretStorage, workspace } from 'vscode';
 import { setting } from '../configuration.ts';
@@ -50,7 +50,7 @@ export class Daemon implements Disposable {
   /** The languages that it knows. @param fresh asks again */
   runtimes(fresh = false): Promise<readonly RuntimeInfo[]> {
     if (fresh || !this.#runtimes) {
-      const asked = this.client.api.runtimes().then(({ runtimes }) => runtimes);
+      const asked = this.#ask();
       this.#runtimes = asked;
       asked.then(
         (runtimes) => this.#learned.fire(runtimes),
@@ -95,6 +95,13 @@ export class Daemon implements Disposable {
     this.#changed.dispose();
     this.#learned.dispose();
     void this.#client?.[Symbol.asyncDispose]();
+  }
+
+  async #ask(): Promise<readonly RuntimeInfo[]> {
+    const { api } = this.client;
+    // That of this machine is known before anything is asked of it.
+    if (this.url) checkProtocol(await api.status());
+    return (await api.runtimes()).runtimes;
   }
 
   async #locate(): Promise<DaemonAddress> {

@@ -6,8 +6,8 @@ import { CodeRunnerError, ERRORS, type ErrorCode, type RuntimeInfo } from '@code
 import { l10n, ProgressLocation, window } from 'vscode';
 import type { LocalDaemon } from './local.ts';
 
-/** `python 3/12: RUN apt-get install …`, as `coderunner runtimes build` prints it. */
-const STEP = /^(\S+) (\d+)\/(\d+): (.*)$/;
+/** `image of python 3/12: RUN apt-get install …`, as `coderunner runtimes build` prints it. */
+const STEP = /^(.+?) (\d+)\/(\d+): (.*)$/;
 const LAST_LINES = 20;
 
 /**

@@ -279,10 +279,21 @@ async function openExample(): Promise<void> {
 }
 
 async function documentOf(uri: Uri | undefined): Promise<TextDocument | undefined> {
-  if (uri instanceof Uri) return workspace.openTextDocument(uri);
+  if (uri instanceof Uri) return openText(uri);
   const document = window.activeTextEditor?.document;
   if (!document) window.showInformationMessage(l10n.t('Open the file that is to be run.'));
   return document;
+}
+
+/** @returns undefined, once that is said, where it is gone or no text */
+async function openText(uri: Uri): Promise<TextDocument | undefined> {
+  try {
+    return await workspace.openTextDocument(uri);
+  } catch (error) {
+    const name = workspace.asRelativePath(uri);
+    window.showErrorMessage(l10n.t('{0} cannot be read as text: {1}', name, (error as Error).message));
+    return undefined;
+  }
 }
 
 /** Unsaved changes run as they stand, unless the person wants them saved. @returns false when saving was refused */

@@ -2,7 +2,7 @@
 import { formatBytes, formatDuration, isEnd, type Run } from '@coderunner/daemon/protocol';
 import {
   commands,
-  type Disposable,
+  Disposable,
   EventEmitter,
   l10n,
   ThemeColor,
@@ -16,22 +16,25 @@ import type { Tabs } from '../run/tabs.ts';
 
 const SHOWN = 100;
 
-export class History implements TreeDataProvider<Run>, Disposable {
+export function registerHistory(daemon: Daemon, tabs: Tabs): Disposable {
+  const runs = new RunTree(daemon);
+  return Disposable.from(
+    runs,
+    window.createTreeView('coderunner.history', { treeDataProvider: runs }),
+    commands.registerCommand('coderunner.history.refresh', () => runs.refresh()),
+    tabs.onDidChange(({ session }) => {
+      if (session.ended) runs.refresh();
+    }),
+  );
+}
+
+export class RunTree implements TreeDataProvider<Run>, Disposable {
   readonly #daemon: Daemon;
   readonly #changed = new EventEmitter<undefined>();
-  readonly #disposables: Disposable[];
   readonly onDidChangeTreeData = this.#changed.event;
 
-  constructor(daemon: Daemon, tabs: Tabs) {
+  constructor(daemon: Daemon) {
     this.#daemon = daemon;
-    this.#disposables = [
-      this.#changed,
-      window.createTreeView('coderunner.history', { treeDataProvider: this }),
-      commands.registerCommand('coderunner.history.refresh', () => this.refresh()),
-      tabs.onDidChange(({ session }) => {
-        if (session.ended) this.refresh();
-      }),
-    ];
   }
 
   refresh(): void {
@@ -63,7 +66,7 @@ export class History implements TreeDataProvider<Run>, Disposable {
   }
 
   dispose(): void {
-    for (const disposable of this.#disposables) disposable.dispose();
+    this.#changed.dispose();
   }
 }
 

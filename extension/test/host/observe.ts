@@ -1,5 +1,5 @@
 /** What a person sees of a run, read from the output channel, which has the console's text. */
-import { extensions, type TextDocument, workspace } from 'vscode';
+import { commands, extensions, type TextDocument, Uri, workspace } from 'vscode';
 
 function isChannel(document: TextDocument): boolean {
   return (
@@ -27,4 +27,13 @@ export function shown(pattern: RegExp): Promise<string> {
 /** Resolves when the extension under test has been started. */
 export async function activated(): Promise<void> {
   await extensions.getExtension('coderunner.coderunner')?.activate();
+}
+
+/** Runs a new program of the first folder, and waits until the channel shows what it printed: a text that nothing else prints. */
+export async function runs(text: string): Promise<void> {
+  const uri = Uri.joinPath(workspace.workspaceFolders?.[0]?.uri as Uri, 'says.py');
+  await workspace.fs.writeFile(uri, Buffer.from(`print(${JSON.stringify(text)})\n`));
+  await commands.executeCommand('coderunner.run', uri);
+  await shown(new RegExp(`^${text}`, 'm'));
+  await workspace.fs.delete(uri);
 }
