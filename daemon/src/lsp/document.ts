@@ -1,5 +1,5 @@
 /** What a document has: where its program begins, and what it imports. Reads text, and nothing else. */
-import { endsWithin } from './bounded.ts';
+import { endsWithin } from '../bounded.ts';
 import type { Language } from './language.ts';
 
 /** A name in an import, with its place: line and characters from 0 on. */

@@ -1,6 +1,6 @@
 /** Finds in what a program printed the places that its errors name. Reads text, and nothing else. */
 import { stripVTControlCharacters } from 'node:util';
-import { endsWithin } from './bounded.ts';
+import { endsWithin } from '../bounded.ts';
 import type { PlacePattern } from './language.ts';
 
 export type Severity = 'error' | 'warning' | 'information';

@@ -6,6 +6,7 @@ import { randomInt } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import tar from 'tar-stream';
 import type { Agent, AgentExit, StageStart } from '../agent/agent.ts';
+import { execWithin } from '../bounded.ts';
 import { type Config, registryOf } from '../config.ts';
 import { type ContainerSpec, RUN_UIDS } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -27,6 +28,8 @@ const OUTPUT_BYTES = 8 * MiB;
 const TAIL_CHARACTERS = 64 * 1024;
 /** After so long without a word, a run says that it still installs. */
 const QUIET_MS = 5_000;
+/** What was printed may be made to keep the daemon busy. */
+const MATCH_WITHIN_MS = 100;
 /** The last clock is outside the container. */
 const OVERTIME_MS = 3_000;
 /** Copying what was installed. */
@@ -425,7 +428,7 @@ function known(printed: string, { failures, tool }: Installation): CodeRunnerErr
     );
   }
   for (const { pattern, message, hint } of failures) {
-    const match = pattern.exec(printed);
+    const match = execWithin(MATCH_WITHIN_MS, pattern, printed);
     if (!match) continue;
     const sentence = message.replaceAll(/\$(\d)/g, (_, group: string) => match[Number(group)] ?? '');
     return new CodeRunnerError('install_failed', sentence, hint === undefined ? {} : { hint });

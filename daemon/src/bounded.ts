@@ -23,3 +23,12 @@ export function endsWithin(ms: number, task: () => void): boolean {
     surroundings.task = undefined;
   }
 }
+
+/** @returns the match; null where there is none, undefined where that was not known in time */
+export function execWithin(ms: number, pattern: RegExp, text: string): RegExpExecArray | null | undefined {
+  let match: RegExpExecArray | null | undefined;
+  endsWithin(ms, () => {
+    match = pattern.exec(text);
+  });
+  return match;
+}
