@@ -2,6 +2,7 @@
 import { activation, click, type EditorContext, echo as editorEcho, flood } from '../../extension/bench/benchmarks.ts';
 import type { Context } from './context.ts';
 import { copyExec, dockerRun, javascriptHello, pythonHello } from './hello.ts';
+import { cppUnchanged, languageHello, sqlHello, typescriptHello } from './languages.ts';
 import { burst, idleMemory, refill } from './load.ts';
 import type { Measurement } from './report.ts';
 import { echo, firstByte, outputThroughput } from './streams.ts';
@@ -11,6 +12,15 @@ export const BENCHMARKS: Record<string, (context: Context) => Promise<Measuremen
   'idle.memory': idleMemory,
   'python.hello': pythonHello,
   'javascript.hello': javascriptHello,
+  'typescript.hello': typescriptHello,
+  'java.hello': languageHello('java'),
+  'cpp.hello': languageHello('cpp'),
+  'cpp.unchanged': cppUnchanged,
+  'c.hello': languageHello('c'),
+  'go.hello': languageHello('go'),
+  'rust.hello': languageHello('rust'),
+  'sql.hello': sqlHello,
+  'bash.hello': languageHello('bash'),
   'vs.docker-run': dockerRun,
   'vs.copy-exec': copyExec,
   'first-byte': firstByte,

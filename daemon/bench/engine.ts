@@ -80,6 +80,26 @@ export class WarmContainer implements AsyncDisposable {
     return { ms, output };
   }
 
+  /**
+   * Does in a folder that holds the file what a shell is told.
+   * @returns what that printed, and the time that it took without the exec around it
+   */
+  async timeInside(script: string, file: { name: string; content: string }): Promise<{ ms: number; output: string }> {
+    const timed = `printf %s "$2" > "$1" && s=$(date +%s%N) && { ${script}; } && e=$(date +%s%N) && echo "$((e - s))"`;
+    const exec = await this.#container.exec({
+      Cmd: ['sh', '-c', timed, 'sh', file.name, file.content],
+      Env: ['HOME=/tmp'],
+      WorkingDir: '/tmp',
+      AttachStdout: true,
+      AttachStderr: true,
+    });
+    const printed = await collectOutput(this.#docker, await exec.start({}));
+    const { ExitCode } = await exec.inspect();
+    if (ExitCode !== 0) throw new Error(`${script} exited with ${ExitCode}: ${printed}`);
+    const [, output = '', nanoseconds] = /^([\s\S]*?)(\d+)\n$/.exec(printed) ?? [];
+    return { ms: Number(nanoseconds) / 1e6, output };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#container.remove({ force: true });
   }
