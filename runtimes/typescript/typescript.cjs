@@ -1,7 +1,7 @@
 /**
  * Lets Node run TypeScript: `node --enable-source-maps -r typescript.cjs ENTRY`. Each file is compiled by itself when it is loaded, in this
  * process, as the tsconfig.json above the program says; imports are found as TypeScript finds them. Types are not checked here: check.cjs
- * does that. docs/decisions/0013-typescript.md has the reasons.
+ * does that. docs/decisions/0016-typescript.md has the reasons.
  */
 'use strict';
 

@@ -1,6 +1,6 @@
 /*
  * Starts Java programs: `launcher compile [OPTION...] ENTRY`, `launcher run ENTRY [ARG...]`, and `launcher wait`, which does both when it is
- * told to, in a Java machine that has been made ready. docs/protocol.md, "Warm interpreter"; docs/decisions/0021-warm-java.md has the reasons.
+ * told to, in a Java machine that has been made ready. docs/protocol.md, "Warm interpreter"; docs/decisions/0015-waiting-jvm.md has the reasons.
  *
  * What compiles is Java (coderunner/), in the same process. What runs a program is here, because it has to be done as the `java` command
  * does it, with no frame of Java below the program's `main`, and because only native code can give the process another environment.

@@ -166,6 +166,17 @@ describe('Java', function () {
       assert.equal(finished.stderr.toString(), 'error: no class declared in source file\n');
     });
 
+    it('are judged by the version that the program is written for', async () => {
+      const body = '    var tea = "green";\n    System.out.println(tea);';
+      for (const [release, state] of [
+        ['8', 'compile_failed'],
+        ['11', 'succeeded'],
+      ] as const) {
+        const finished = await runMain(body, { options: { release } });
+        assert.equal(finished.run.state, state, finished.stderr.toString());
+      }
+    });
+
     it('that are only doubtful keep nothing from running, and all of them are told where that is asked for', async () => {
       const body = '    java.util.List raw = new java.util.ArrayList();\n    System.out.println(raw);';
       const finished = await runMain(body, { options: { warnings: 'all' } });

@@ -37,6 +37,8 @@ final class Compiler {
   private static final int COMMAND_LINE = 2;
   private static final int RESOURCES = 3;
 
+  private static final String PRESENT = String.valueOf(Runtime.version().feature());
+
   /** Of a project as Maven and Gradle lay it out: what is in the second folder is found as if it lay in the first. */
   private static final Path SOURCES = Path.of("src/main/java");
   private static final Path RESOURCES_BESIDE = Path.of("../resources");
@@ -56,7 +58,7 @@ final class Compiler {
   }
 
   /**
-   * @param arguments `--warnings=usual` or `--warnings=all`, then the path of the entry
+   * @param arguments `--warnings=usual` or `--warnings=all`, `--release=VERSION` of Java, then the path of the entry
    * @return javac's exit code
    */
   int compile(List<String> arguments) throws IOException {
@@ -66,7 +68,7 @@ final class Compiler {
       return COMMAND_LINE;
     }
     try {
-      return compile(arguments.contains("--warnings=all") ? List.of("-Xlint:all") : List.of(), entry);
+      return compile(optionsOf(arguments), entry);
     } catch (OutOfMemoryError | StackOverflowError error) {
       messages.println("\n\nThe system is out of resources.\nConsult the following stack trace for details.");
       error.printStackTrace(messages);
@@ -74,6 +76,17 @@ final class Compiler {
     } finally {
       messages.flush();
     }
+  }
+
+  private static List<String> optionsOf(List<String> arguments) {
+    List<String> options = new ArrayList<>();
+    if (arguments.contains("--warnings=all")) options.add("-Xlint:all");
+    for (String argument : arguments) {
+      String release = argument.startsWith("--release=") ? argument.substring("--release=".length()) : PRESENT;
+      // The present one by name is taken from a description of it, which takes longer than itself.
+      if (!release.equals(PRESENT)) options.addAll(List.of("--release", release));
+    }
+    return options;
   }
 
   private int compile(List<String> options, Path entry) throws IOException {
