@@ -2,7 +2,7 @@
 import { type Config, loadConfig } from '../config.ts';
 import { Engine } from '../engine/engine.ts';
 import { CodeRunnerError } from '../protocol/errors.ts';
-import { Images } from '../runtimes/images.ts';
+import { type BuildOptions, Images } from '../runtimes/images.ts';
 import { loadRuntimes } from '../runtimes/load.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { BuildProgressLine } from './build-progress.ts';
@@ -47,7 +47,7 @@ export async function buildWithProgress(
   config: Config,
   runtimes: readonly Runtime[],
   wanted: readonly Runtime[],
-  options: { force: boolean } = { force: false },
+  options: Pick<BuildOptions, 'force' | 'keepReplaced'>,
 ): Promise<number> {
   const stop = new AbortController();
   const interrupt = () => stop.abort();

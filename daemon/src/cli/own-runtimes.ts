@@ -50,7 +50,7 @@ export async function addRuntime(folder: string, options: { as?: string }): Prom
   // An image is the same wherever its files are; errors name the files that the person knows.
   const runtime = { ...read, folder: source };
   const others = (await loadRuntimes(config)).runtimes.filter(({ id }) => id !== runtime.id);
-  const code = await buildWithProgress(config, [...others, runtime], [runtime]);
+  const code = await buildWithProgress(config, [...others, runtime], [runtime], { keepReplaced: true });
   if (code !== 0) return code;
   const home = join(root, runtime.id);
   const before = await setAside(home);
@@ -59,12 +59,14 @@ export async function addRuntime(folder: string, options: { as?: string }): Prom
     await rm(home, { recursive: true });
     if (before) await rename(before, home);
     await tellDaemon(config);
+    await removeUnusedImages(runtime.id, config);
   });
   await tellDaemon(config);
   await say(`Added ${nameOf(runtime)}.${placeTaken(runtime)}`);
   await tryExample({ ...runtime, folder: home });
   undo.move();
   if (before) await rm(before, { recursive: true });
+  await removeUnusedImages(runtime.id, config);
   return 0;
 }
 
@@ -89,12 +91,7 @@ export async function removeRuntime(id: string): Promise<number> {
   const gone = await setAside(join(root, id));
   if (gone) await rm(gone, { recursive: true });
   await tellDaemon(config);
-  const { runtimes } = await loadRuntimes(config);
-  await using engine = await Engine.connect(config);
-  const images = new Images(config, () => engine);
-  await images.prepare(runtimes);
-  await images.forget(id);
-  const back = runtimes.find((runtime) => runtime.id === id);
+  const back = (await removeUnusedImages(id, config)).find((runtime) => runtime.id === id);
   await say(`Removed ${id}.${back ? ` ${nameOf(back)} is back.` : ''}`);
   return 0;
 }
@@ -108,6 +105,16 @@ export async function reloadRuntimes(): Promise<number> {
   const languages = `${runtimes.length} languages`;
   await say(isRunning ? `The daemon has ${languages}.` : `No daemon is running; the next one has ${languages}.`);
   return 0;
+}
+
+/** Those of a language that is not there any more, or was another. @returns what is there */
+async function removeUnusedImages(id: string, config: Config): Promise<readonly Runtime[]> {
+  const { runtimes } = await loadRuntimes(config);
+  await using engine = await Engine.connect(config);
+  const images = new Images(config, () => engine);
+  await images.prepare(runtimes);
+  await images.forget(id);
+  return runtimes;
 }
 
 /** A copy with a name under which nobody looks for languages. */

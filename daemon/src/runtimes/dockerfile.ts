@@ -84,7 +84,8 @@ export function withAgent(source: string, agent: string): string {
   if (addsItItself) return source;
   return [
     source,
-    'USER root',
+    // By number: an image need not know anybody's name.
+    'USER 0:0',
     `COPY --from=${agent} / /`,
     'HEALTHCHECK NONE',
     'ENV HOME=/workspace',

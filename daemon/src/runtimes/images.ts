@@ -54,6 +54,8 @@ export interface BuildOptions {
   signal: AbortSignal;
   /** Builds also what is there already, and takes no step from the engine's cache. */
   force?: boolean;
+  /** Leaves images of ours that these replace, for one who may go back to them. */
+  keepReplaced?: boolean;
 }
 
 /** What the engine is sent to build an image from. */
@@ -89,8 +91,9 @@ export class Images {
     this.#installation = installation;
   }
 
-  /** Works out the tags; to be called before anything else. */
+  /** Works out the tags; to be called before anything else, and when there are other languages or images. */
   async prepare(runtimes: readonly Runtime[]): Promise<void> {
+    this.#ready.clear();
     const set = (name: string, standsOn: string, files: ContextFile[]) => {
       const hash = digest([{ path: 'stands-on', bytes: Buffer.from(standsOn), executable: false }, ...files]);
       this.#tags.set(name, `coderunner/${name.replaceAll('+', '-')}:${hash}`);
@@ -165,7 +168,7 @@ export class Images {
         await build(image, buildargs, context(`${SERVICES_FOLDER}/${service.id}`, files));
       }
     }
-    await this.#removeReplaced();
+    if (!options.keepReplaced) await this.#removeReplaced();
     return built;
   }
 
