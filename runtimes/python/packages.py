@@ -48,7 +48,24 @@ def install(manifest):
     wanted = requirements(manifest)
     if wanted == ["--"]:
         return
-    os.execv(sys.executable, [sys.executable, "-I", f"{PIP}/pip", "install", *options, *wanted])
+    if scripts:
+        os.execv(sys.executable, [sys.executable, "-I", f"{PIP}/pip", "install", *options, *wanted])
+    sys.exit(without_building(["install", *options, *wanted]))
+
+
+def without_building(arguments):
+    """Installs what is there as a wheel. `--only-binary` alone leaves a way: a project's files may take it back, or name an archive."""
+    sys.path.insert(0, PIP)
+    from pip._internal.cli.main import main
+    from pip._internal.distributions.sdist import SourceDistribution
+    from pip._internal.exceptions import InstallationError
+
+    def refuse(distribution, *_):
+        raise InstallationError(f"{distribution.req.name or distribution.req} comes only as source")
+
+    # Everything that is no wheel goes this way before anything of it is run.
+    SourceDistribution.prepare_distribution_metadata = refuse
+    return main(arguments)
 
 
 match sys.argv[1:]:
