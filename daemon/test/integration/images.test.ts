@@ -113,11 +113,11 @@ describe('the images', () => {
     assert.equal(await tiny.state(), 'not_built');
   });
 
-  it('say that their Dockerfile is none', async () => {
-    await tiny.write('Dockerfile', 'BAKE a cake\n');
-    const error = await tiny.failure();
-    assert.equal(error.code, 'build_failed');
-    assert.match(error.message, /BAKE/i);
+  it('say what the engine cannot read of their Dockerfile, or which line it failed at', async () => {
+    await tiny.write('Dockerfile', `${DOCKERFILE}ENV lonely\n`);
+    assert.match((await tiny.failure()).message, /^The image of tiny could not be built: .*ENV must have two arguments/);
+    await tiny.write('Dockerfile', `${DOCKERFILE}\nRUN true \\\n  && exit 7\nRUN true\n`);
+    assert.match((await tiny.failure()).message, /^The image of tiny could not be built: .*\/tiny\/Dockerfile:5: /);
   });
 
   it('say that the disk is full', async () => {
