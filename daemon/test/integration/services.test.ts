@@ -62,7 +62,7 @@ try:
     socket.create_connection(('127.0.0.1', 3306), timeout=5)
 except OSError as error:
     print(type(error).__name__)
-print([name for _, name in socket.if_nameindex()])`);
+print([line.split(':')[0].strip() for line in open('/proc/net/dev').readlines()[2:]])`);
     assert.equal(stdout, "[]\nConnectionRefusedError\n['lo']\n");
   });
 
