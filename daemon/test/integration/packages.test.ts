@@ -10,7 +10,7 @@ import type { PackageList, RunRequest } from '../../src/protocol/index.ts';
 import { buildImages } from '../helpers/images.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { dataFolder, TestDaemon } from '../support/live-daemon.ts';
-import { Registry } from '../support/registry.ts';
+import { Registry, zip } from '../support/registry.ts';
 import { until } from '../support/test-pool.ts';
 
 const MiB = 2 ** 20;
@@ -23,12 +23,35 @@ describe('packages', function () {
   before(async function () {
     this.timeout(1_200_000);
     engine = await Engine.connect(loadConfig());
-    const { images } = await buildImages(loadConfig(), engine, ['javascript', 'typescript', 'python', 'go', 'rust']);
+    const { images } = await buildImages(loadConfig(), engine, [
+      'javascript',
+      'typescript',
+      'python',
+      'go',
+      'rust',
+      'java',
+    ]);
     await images.buildProxy({ onProgress() {}, signal: new AbortController().signal });
     registry = await Registry.start(engine.docker);
     await registry.npm({ name: 'tea', version: '1.2.0', files: { 'index.js': "exports.pot = 'brown betty';" } });
     registry.wheel('tea', '1.2.0', "pot = 'brown betty'\n");
     registry.goModule('example.com/tea', 'v1.2.0', { 'tea.go': 'package tea\n\nconst Pot = "brown betty"\n' });
+    // Its version comes from the project, its colour from a parent's list of versions; what it is tested with is not there.
+    registry.maven('org.pots', 'colour', '1.0', zip({ 'colour.txt': 'brown' }));
+    const versions =
+      '<dependencyManagement><dependencies><dependency><groupId>org.pots</groupId><artifactId>colour</artifactId><version>${colour.version}</version></dependency></dependencies></dependencyManagement>';
+    registry.maven(
+      'org.pots',
+      'parent',
+      '7',
+      zip({}),
+      `<properties><colour.version>1.0</colour.version></properties>${versions}`,
+    );
+    const parent = '<parent><groupId>org.pots</groupId><artifactId>parent</artifactId><version>7</version></parent>';
+    const needs = (name: string, more = '') =>
+      `<dependency><groupId>org.pots</groupId><artifactId>${name}</artifactId>${more}</dependency>`;
+    const dependencies = `<dependencies>${needs('colour')}${needs('absent', '<version>1</version><scope>test</scope>')}</dependencies>`;
+    registry.maven('org.pots', 'betty', '1.2.0', zip({ 'betty.txt': 'betty' }), `${parent}${dependencies}`);
     await registry.crate('tea', '1.2.0', 'pub const POT: &str = "brown betty";\n');
   });
 
@@ -46,6 +69,7 @@ describe('packages', function () {
       `pip=${registry.url}/simple`,
       `go=${registry.url}/go`,
       `cargo=${registry.url}/cargo/`,
+      `maven=${registry.url}/maven`,
     ];
     const daemon = await TestDaemon.start({ registries, ...settings });
     instances.add(await readFile(instanceFile(daemon.dataDir), 'utf8'));
@@ -208,6 +232,28 @@ describe('packages', function () {
       ],
     ],
     [
+      'pom.xml',
+      'java',
+      [
+        {
+          path: 'Main.java',
+          content: `class Main {
+            static String read(String name) throws Exception {
+              try (var stream = Main.class.getResourceAsStream(name)) { return new String(stream.readAllBytes()); }
+            }
+            public static void main(String[] args) throws Exception {
+              System.out.println(read("/colour.txt") + " " + read("/betty.txt"));
+            }
+          }`,
+        },
+        {
+          path: 'pom.xml',
+          content:
+            '<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion><groupId>x</groupId><artifactId>kitchen</artifactId><version>1</version><properties><betty>1.2.0</betty></properties><dependencies><dependency><groupId>org.pots</groupId><artifactId>betty</artifactId><version>${betty}</version></dependency></dependencies></project>',
+        },
+      ],
+    ],
+    [
       'package.json for TypeScript',
       'typescript',
       [
@@ -310,6 +356,38 @@ describe('packages', function () {
       assert.match(forged.message, /checksum differs/);
       const other = await failure(python('import tea', `tea==1.2.0 --hash=sha256:${'0'.repeat(64)}\n`));
       assert.match(other.message, /^tea==1\.2\.0 is not what requirements\.txt says/);
+    });
+
+    it('since a lock file or checksum says otherwise are told for each language', async () => {
+      const manifest =
+        '[package]\nname = "kitchen"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\ntea = "1"\n';
+      const locked =
+        '\n[[package]]\nname = "tea"\nversion = "1.2.0"\nsource = "registry+https://github.com/rust-lang/crates.io-index"\n';
+      const kitchen = 'version = 4\n\n[[package]]\nname = "kitchen"\nversion = "0.1.0"\n';
+      const rust = (lock: string): RunRequest => ({
+        runtime: 'rust',
+        stdin: null,
+        entry: 'src/main.rs',
+        files: [
+          { path: 'src/main.rs', content: 'fn main() {}' },
+          { path: 'Cargo.toml', content: manifest },
+          { path: 'Cargo.lock', content: lock },
+        ],
+      });
+      assert.equal((await failure(rust(kitchen))).message, 'Cargo.lock does not agree with Cargo.toml.');
+      const forged = `${kitchen}dependencies = ["tea"]\n${locked}checksum = "${'0'.repeat(64)}"\n`;
+      assert.match((await failure(rust(forged))).message, /^tea v1\.2\.0 is not what Cargo\.lock says/);
+      const go = await failure({
+        runtime: 'go',
+        stdin: null,
+        entry: 'main.go',
+        files: [
+          { path: 'main.go', content: 'package main\n\nfunc main() {}\n' },
+          { path: 'go.mod', content: 'module kitchen\n\ngo 1.21\n\nrequire example.com/tea v1.2.0\n' },
+          { path: 'go.sum', content: `example.com/tea v1.2.0 h1:${Buffer.alloc(32).toString('base64')}\n` },
+        ],
+      });
+      assert.match(go.message, /^example\.com\/tea@v1\.2\.0 is not what go\.sum says/);
     });
 
     it('since the registry does not answer say which', async () => {

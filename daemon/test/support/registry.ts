@@ -131,6 +131,15 @@ export class Registry implements AsyncDisposable {
     this.put(`/crates/${name}/${version}/download`, packed);
   }
 
+  /** A jar with its pom and its checksum, in a Maven repository. @param more of the pom, such as what it depends on */
+  maven(group: string, name: string, version: string, jar: Buffer, more = ''): void {
+    const coordinates = `<groupId>${group}</groupId><artifactId>${name}</artifactId><version>${version}</version>`;
+    const at = `/maven/${group.replaceAll('.', '/')}/${name}/${version}/${name}-${version}`;
+    this.put(`${at}.pom`, `<project><modelVersion>4.0.0</modelVersion>${coordinates}${more}</project>`);
+    this.put(`${at}.jar`, jar);
+    this.put(`${at}.jar.sha1`, createHash('sha1').update(jar).digest('hex'));
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();
