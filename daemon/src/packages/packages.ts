@@ -49,6 +49,8 @@ export interface LayerRequest {
 /** Installed packages, for one run. Whoever has it must dispose of it, when its container is there or will not come. */
 export interface Layer extends Disposable {
   readonly mount: VolumeMount;
+  /** Names what is in it: packages that were installed anew, perhaps in newer versions, have another. */
+  readonly contents: string;
   /** How the install stage ended; undefined where it had been done before. */
   readonly exit: AgentExit | undefined;
 }
@@ -110,7 +112,9 @@ export class Packages implements AsyncDisposable {
         ? undefined
         : await this.#join(volume, manifest, installation, request);
       this.#catalog.touch(volume, Date.now());
-      return { mount: { volume, target: installation.target, readOnly: true }, exit, [Symbol.dispose]: release };
+      const mount = { volume, target: installation.target, readOnly: true };
+      const contents = `${volume} ${this.#catalog.get(volume)?.createdAt}`;
+      return { mount, contents, exit, [Symbol.dispose]: release };
     } catch (error) {
       release();
       throw error;

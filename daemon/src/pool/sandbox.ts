@@ -12,8 +12,6 @@ export class Sandbox implements AsyncDisposable {
   readonly warm: boolean;
   /** The tag of its image. */
   readonly image: string;
-  /** Volumes that are mounted into it. */
-  readonly volumes: readonly string[];
   readonly #container: EngineContainer;
   readonly #spec: ContainerSpec;
   #removed: Promise<void> | undefined;
@@ -24,7 +22,6 @@ export class Sandbox implements AsyncDisposable {
     this.agent = agent;
     this.warm = warm;
     this.image = spec.image;
-    this.volumes = (spec.mounts ?? []).map(({ volume }) => volume);
   }
 
   /** Creates and starts a container and waits until its agent is ready. Leaves nothing behind when it fails or is aborted. */

@@ -22,8 +22,8 @@ const ROW_BYTES = 1024;
 export interface CompileInputs {
   /** The compiler, as the tag of its image. */
   image: string;
-  /** Volumes with what it may read besides, such as installed packages. */
-  volumes: readonly string[];
+  /** The packages that it may use: null where there are none. */
+  packages: string | null;
   argv: readonly string[];
   env: Readonly<Record<string, string>>;
   files: readonly { path: string; sha256: string; executable: boolean }[];
@@ -124,7 +124,7 @@ function isWhole<T extends { bytes: Buffer | undefined }>(file: T): file is T & 
 /** Another form of the key makes all that is kept useless: give it another number then. */
 const KEY_FORM = 1;
 
-function keyOf({ image, volumes, argv, env, files, warm }: CompileInputs): string {
+function keyOf({ image, packages, argv, env, files, warm }: CompileInputs): string {
   const byName =
     <T>(name: (item: T) => string) =>
     (a: T, b: T) =>
@@ -133,7 +133,7 @@ function keyOf({ image, volumes, argv, env, files, warm }: CompileInputs): strin
     JSON.stringify([
       KEY_FORM,
       image,
-      volumes,
+      packages,
       argv,
       warm,
       Object.entries(env).sort(byName(([name]) => name)),

@@ -52,7 +52,7 @@ export class CompileStep {
       if (this.#inputs) printed.append(channel, bytes);
     };
     const end = await runStage(this.#context, this.#planned, stages);
-    if (!end.verdict && this.#inputs) await this.#keep(this.#inputs, end.exit, printed);
+    if (!end.verdict && this.#inputs) await this.#keep(this.#inputs, printed);
     return end;
   }
 
@@ -62,7 +62,7 @@ export class CompileStep {
   }
 
   /** Takes what the compiler made out of the sandbox, now; putting it away goes on while the program runs. */
-  async #keep(inputs: CompileInputs, { warm }: AgentExit, printed: OutputLog): Promise<void> {
+  async #keep(inputs: CompileInputs, printed: OutputLog): Promise<void> {
     const { runtime, lease, compileCache, live } = this.#context;
     const globs = runtime.compile?.outputs;
     const { limits } = compileCache;
@@ -71,8 +71,8 @@ export class CompileStep {
     const complete = await collectFiles(lease.sandbox.agent, { globs: [...globs], ...limits }, (file) => {
       files.push(file);
     });
-    // A waiting interpreter that left no files has what it made in its memory.
-    if (!complete || (files.length === 0 && warm)) return;
+    // What left no files has what it made elsewhere: a waiting interpreter in its memory, a build script behind a link.
+    if (!complete || files.length === 0) return;
     this.#keeping = compileCache.keep(live.owner, inputs, { files, printed: printed.dump().bytes });
   }
 }
@@ -111,13 +111,12 @@ function printAgain({ printed }: Compiled, print: (channel: Channel, bytes: Buff
 }
 
 function inputsOf(context: ExecuteContext, planned: PlannedStage): CompileInputs {
-  const { spec, lease } = context;
+  const { spec, lease, packages } = context;
   const { argv, env, warm } = stageStart(context, planned);
-  const { image, volumes } = lease.sandbox;
   const files = spec.files.map((file) => ({
     path: file.path,
     sha256: 'content' in file ? createHash('sha256').update(contentsOf(file)).digest('hex') : file.sha256,
     executable: file.executable ?? false,
   }));
-  return { image, volumes, argv, env, files, warm: warm !== null };
+  return { image: lease.sandbox.image, packages: packages?.contents ?? null, argv, env, files, warm: warm !== null };
 }

@@ -240,7 +240,7 @@ export class Runs {
     let packages: ExecuteContext['packages'];
     try {
       using layer = await this.#packages(live, spec, language);
-      packages = layer && { installed: layer.exit };
+      packages = layer && { contents: layer.contents, installed: layer.exit };
       lease = await pool.lease({
         runtime,
         owner: live.owner,

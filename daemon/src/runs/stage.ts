@@ -38,7 +38,7 @@ export interface ExecuteContext {
   runtime: Runtime;
   lease: Lease;
   /** The project's packages are in the sandbox, installed for this run where there is a stage. */
-  packages: { installed: AgentExit | undefined } | undefined;
+  packages: { contents: string; installed: AgentExit | undefined } | undefined;
   blobs: Blobs;
   compileCache: CompileCache;
   config: Config;

@@ -281,8 +281,8 @@ export interface ArgvValues {
 export function expandArgv(argv: readonly string[], { entry, args, options }: ArgvValues): string[] {
   return argv.flatMap((item) => {
     if (item === '${args}') return args;
-    // An entry that begins with a dash must not be read as an option.
-    if (item === '${entry}') return entry.startsWith('-') ? `./${entry}` : entry;
+    // An entry must not be read as an option, nor, as compilers do, as the name of a file that has some.
+    if (item === '${entry}') return /^[-@]/.test(entry) ? `./${entry}` : entry;
     return item.replaceAll(/\$\{option\.([^}]*)\}/g, (_, name: string) => {
       const value = options[name];
       if (value === undefined) throw new Error(`The option ${name} has no value.`);

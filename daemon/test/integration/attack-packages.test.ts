@@ -18,10 +18,11 @@ describe('a hostile manifest', function () {
   before(async function () {
     this.timeout(1_200_000);
     engine = await Engine.connect(loadConfig());
-    const { images } = await buildImages(loadConfig(), engine, ['python']);
+    const { images } = await buildImages(loadConfig(), engine, ['python', 'rust']);
     await images.buildProxy({ onProgress() {}, signal: new AbortController().signal });
     registry = await Registry.start(engine.docker);
-    daemon = await TestDaemon.start({ registries: [`pip=${registry.url}/simple`] });
+    const registries = [`pip=${registry.url}/simple`, `cargo=${registry.url}/cargo/`];
+    daemon = await TestDaemon.start({ registries });
   });
   after(async () => {
     const instance = await readFile(instanceFile(daemon.dataDir), 'utf8');
@@ -68,4 +69,24 @@ describe('a hostile manifest', function () {
       assert.equal(stdout, '');
     });
   }
+
+  it('has its program compiled again when its packages were installed anew, which may be newer', async () => {
+    const files = [
+      { path: 'src/main.rs', content: 'fn main() { println!("{}", kettle::WATER); }\n' },
+      {
+        path: 'Cargo.toml',
+        content: '[package]\nname = "kitchen"\nversion = "0.1.0"\nedition = "2021"\n\n[dependencies]\nkettle = "1"\n',
+      },
+    ];
+    const run = async () => {
+      const { run, stdout, stderr } = await daemon.runToEnd({ entry: 'src/main.rs', files, stdin: null });
+      assert.equal(run.state, 'succeeded', stderr);
+      return stdout;
+    };
+    await registry.crate('kettle', '1.0.0', 'pub const WATER: &str = "cold";\n');
+    assert.equal(await run(), 'cold\n');
+    await daemon.json('DELETE', '/v1/packages');
+    await registry.crate('kettle', '1.1.0', 'pub const WATER: &str = "hot";\n');
+    assert.equal(await run(), 'hot\n');
+  });
 });

@@ -122,6 +122,11 @@ int main(void) {
     finds(await daemon.runToEnd(request({}, files)), 'mine\n');
   });
 
+  it('is compiled again where its compiler hid what it made behind a link', async () => {
+    const files = [...own('link'), { path: 'hide', content: '' }];
+    for (let time = 0; time < 2; time++) compiles(await daemon.runToEnd(request({}, files)), '42 1\n');
+  });
+
   it('shows nothing of ours among the files that it produced', async () => {
     const content = '#include <stdio.h>\nint main(void) { fclose(fopen("out.txt", "w")); return 0; }\n';
     const files = [{ path: 'main.c', content }];

@@ -11,7 +11,7 @@ cleanUpAfterEach();
 
 const INPUTS: CompileInputs = {
   image: 'coderunner/c:1',
-  volumes: [],
+  packages: null,
   argv: ['gcc', 'main.c'],
   env: { PATH: '/bin', HOME: '/workspace' },
   files: [
@@ -54,7 +54,7 @@ describe('compiled programs', () => {
 
   const others: [string, Partial<CompileInputs>][] = [
     ['another compiler', { image: 'coderunner/c:2' }],
-    ['other packages', { volumes: ['packages-1'] }],
+    ['other packages', { packages: 'packages 1' }],
     ['another option', { argv: ['gcc', '-O2', 'main.c'] }],
     ['arguments cut elsewhere', { argv: ['gcc main.c'] }],
     ['another environment', { env: { ...INPUTS.env, CPATH: '/x' } }],

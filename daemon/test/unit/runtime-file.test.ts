@@ -73,8 +73,10 @@ describe('a runtime.json', () => {
   });
 
   it('keeps an entry from being read as an option', () => {
-    const values = { entry: '-v.tiny', args: [], options: {} };
-    assert.deepEqual(expandArgv(['tiny', '${entry}'], values), ['tiny', './-v.tiny']);
+    for (const entry of ['-v.tiny', '@options.tiny']) {
+      const values = { entry, args: [], options: {} };
+      assert.deepEqual(expandArgv(['tiny', '${entry}'], values), ['tiny', `./${entry}`]);
+    }
   });
 
   const compile = (more: object) => ({ compile: { argv: ['tinyc'], ...more } });
