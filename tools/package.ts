@@ -24,7 +24,7 @@ const CONTENTS: [from: string, to: string][] = [
 ];
 /** Parts of a language that go into no image, and so are no part of its name either: `daemon/src/runtimes/images.ts` decides. */
 const LEFT_OUT =
-  /^runtimes\/[^/]+\/(examples|test|fuzz|README[^/]*)(\/|$)|^runtimes\/.*\/(build|node_modules|__pycache__)(\/|$)/;
+  /^runtimes\/(services\/)?[^/]+\/(examples|test|fuzz|README[^/]*)(\/|$)|^runtimes\/.*\/(build|node_modules|__pycache__)(\/|$)/;
 
 rmSync(STAGE, { recursive: true, force: true });
 mkdirSync(STAGE, { recursive: true });
