@@ -96,9 +96,9 @@ static int visit(const char *path, const struct stat *status, int type, struct F
         return FTW_CONTINUE;
     const char *below = strncmp(path, "./", 2) == 0 ? path + 2 : path;
     if (has_ending(name, source_endings)) {
-        /* A name that begins with a dash is no option. */
+        /* A name that begins with a dash is no option, and one that begins with an at sign no file of options. */
         if (sources.count < MOST_SOURCES)
-            add(&sources, copy(below[0] == '-' ? path : below));
+            add(&sources, copy(below[0] == '-' || below[0] == '@' ? path : below));
     } else if (has_ending(name, HEADERS) && header_folders.count < MOST_FOLDERS) {
         char *folder = copy(path);
         folder[place->base - 1] = '\0';
@@ -256,6 +256,8 @@ static enum outcome link_program(const struct list *compiler, const struct list 
     struct list command = {0};
     add_all(&command, compiler);
     add_all(&command, inputs);
+    /* It serves link-time optimisation only, and costs every program its loading. */
+    add(&command, "-fno-use-linker-plugin");
     add(&command, "-o");
     add(&command, PROGRAM);
     add(&command, "-lm");

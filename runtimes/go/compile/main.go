@@ -6,15 +6,12 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"go/ast"
-	"go/parser"
-	"go/token"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"syscall"
 )
@@ -22,8 +19,8 @@ import (
 const (
 	self    = "/opt/coderunner/compile"
 	folder  = ".coderunner"
-	program = "main"
-	tool    = "/usr/bin/go"
+	program = ".coderunner/main"
+	goTool  = "/usr/bin/go"
 )
 
 func main() {
@@ -34,7 +31,7 @@ func main() {
 		serveCache(os.Stdin, os.Stdout)
 		return
 	}
-	if err := build(os.Args[1]); err != nil {
+	if err := makeProgram(os.Args[1]); err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
 			os.Exit(max(exit.ExitCode(), 1))
@@ -48,29 +45,64 @@ func fail(message string) {
 	os.Exit(1)
 }
 
-// build gives the go command the files of the entry's program, so that neighbours that are programs of their own are left alone.
-func build(entry string) error {
+// makeProgram returns only where something failed, or where messages had to be changed; else it becomes the last of the tools.
+func makeProgram(entry string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return err
 	}
-	output, err := filepath.Abs(filepath.Join(folder, program))
+	sources, err := sourcesOf(entry)
 	if err != nil {
 		return err
 	}
-	sources, err := belonging(entry)
+	// The tools live for a moment: collecting garbage as often as a server does costs them a fifth of their time.
+	if err := setenv(map[string]string{"GOGC": "400"}); err != nil {
+		return err
+	}
+	root, inModule := moduleOf(filepath.Dir(entry))
+	if packages, err := standardLibrary(); err != nil {
+		return err
+	} else if !inModule && simple(sources, packages) {
+		return buildDirectly(sources)
+	}
+	return buildWithGo(root, sources)
+}
+
+func setenv(variables map[string]string) error {
+	for name, value := range variables {
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// moduleOf returns the nearest folder with a go.mod, from the entry's up to the workspace, or the workspace where there is none.
+func moduleOf(below string) (root string, inModule bool) {
+	for folder := below; ; folder = filepath.Dir(folder) {
+		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
+			return folder, true
+		}
+		if folder == "." || folder == "/" {
+			return folder, false
+		}
+	}
+}
+
+// buildWithGo leaves it to the go command, which knows modules and all directives.
+func buildWithGo(root string, sources []source) error {
+	output, err := filepath.Abs(program)
 	if err != nil {
 		return err
 	}
-	root := moduleRoot(filepath.Dir(entry))
-	arguments := []string{tool, "build", "-C", root, "-ldflags=-w", "-o", output}
+	arguments := []string{goTool, "build", "-C", root, "-ldflags=-w", "-o", output}
 	for _, source := range sources {
-		relative, err := filepath.Rel(root, source)
+		relative, err := filepath.Rel(root, source.path)
 		if err != nil {
 			return err
 		}
-		arguments = append(arguments, "."+string(filepath.Separator)+relative)
+		arguments = append(arguments, "./"+relative)
 	}
-	for name, value := range map[string]string{
+	settings := map[string]string{
 		"CGO_ENABLED": "0",
 		"GOCACHE":     "/tmp/go-build",
 		"GOCACHEPROG": self + " cache",
@@ -78,75 +110,23 @@ func build(entry string) error {
 		"GOFLAGS":     strings.TrimSpace("-buildvcs=false " + os.Getenv("GOFLAGS")),
 		"GOTELEMETRY": "off",
 		"GOTOOLCHAIN": "local",
-	} {
-		if err := os.Setenv(name, value); err != nil {
-			return err
-		}
 	}
-	for name, value := range map[string]string{"GOPATH": "/tmp/go", "GOPROXY": "off"} {
-		if _, set := os.LookupEnv(name); !set {
-			if err := os.Setenv(name, value); err != nil {
-				return err
-			}
-		}
+	usual := map[string]string{"GOPATH": "/tmp/go", "GOPROXY": "off"}
+	maps.DeleteFunc(usual, func(name, _ string) bool {
+		_, set := os.LookupEnv(name)
+		return set
+	})
+	maps.Copy(settings, usual)
+	if err := setenv(settings); err != nil {
+		return err
 	}
 	if root == "." {
-		return syscall.Exec(tool, arguments, os.Environ())
+		return syscall.Exec(goTool, arguments, os.Environ())
 	}
 	return runIn(root, arguments)
 }
 
-// belonging returns the files of the entry's program: those of its folder that are `package main`, without those that have a main of
-// their own beside the entry's.
-func belonging(entry string) ([]string, error) {
-	pkg, entryHasMain := declares(entry)
-	if pkg != "" && pkg != "main" {
-		return nil, fmt.Errorf("%s:1:1: package %s is no program; the file to run begins with `package main`", entry, pkg)
-	}
-	sources := []string{entry}
-	neighbours, err := filepath.Glob(filepath.Join(escape(filepath.Dir(entry)), "*.go"))
-	if err != nil {
-		return nil, err
-	}
-	for _, path := range neighbours {
-		if path == filepath.Clean(entry) || strings.HasSuffix(path, "_test.go") {
-			continue
-		}
-		pkg, hasMain := declares(path)
-		if pkg == "main" && !(hasMain && entryHasMain) {
-			sources = append(sources, path)
-		}
-	}
-	return sources, nil
-}
-
-// escape makes a folder's name a pattern that matches only itself.
-func escape(folder string) string {
-	return regexp.MustCompile(`[\\*?\[]`).ReplaceAllString(folder, `\$0`)
-}
-
-// declares returns a file's package and whether it has a function main. What is wrong with the file is the compiler's to say.
-func declares(path string) (pkg string, hasMain bool) {
-	file, _ := parser.ParseFile(token.NewFileSet(), path, nil, parser.SkipObjectResolution)
-	if file == nil || file.Name == nil {
-		return "", false
-	}
-	return file.Name.Name, slices.ContainsFunc(file.Decls, func(declaration ast.Decl) bool {
-		function, is := declaration.(*ast.FuncDecl)
-		return is && function.Recv == nil && function.Name.Name == "main"
-	})
-}
-
-// moduleRoot returns the nearest folder with a go.mod, from the entry's up to the workspace; that one where there is none.
-func moduleRoot(below string) string {
-	for folder := below; ; folder = filepath.Dir(folder) {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil || folder == "." || folder == "/" {
-			return folder
-		}
-	}
-}
-
-var place = regexp.MustCompile(`^(vet: )?(?:\./)?([^\s:][^:]*\.go:\d)`)
+var place = regexp.MustCompile(`^(?:\./)?([^\s:][^:]*\.go:\d)`)
 
 // runIn runs the go command and lets its messages name files as they are named from the workspace.
 func runIn(root string, arguments []string) error {
@@ -158,10 +138,11 @@ func runIn(root string, arguments []string) error {
 	if err := command.Start(); err != nil {
 		return err
 	}
+	prefix := strings.ReplaceAll(root, "$", "$$") + "/"
 	lines := bufio.NewReader(messages)
 	for {
 		line, err := lines.ReadString('\n')
-		fmt.Fprint(os.Stderr, place.ReplaceAllString(line, "${1}"+strings.ReplaceAll(root, "$", "$$")+"/$2"))
+		fmt.Fprint(os.Stderr, place.ReplaceAllString(line, prefix+"$1"))
 		if errors.Is(err, io.EOF) {
 			return command.Wait()
 		} else if err != nil {
