@@ -282,6 +282,22 @@ raise SystemExit(5)`);
       );
     });
 
+    it('prints what the statements of SQL gave, before the end', async () => {
+      await cli.file('main.sql', "SELECT 1 AS one, NULL AS nothing;\nSELECT '漢字' AS word;");
+      const { code, stdout, stderr } = await cli.run(['run', '--json', '--only', 'main.sql']);
+      assert.equal(code, 0, stderr);
+      const all = lines(stdout).slice(-4);
+      assert.deepEqual(
+        all.map(({ type, rows }) => ({ type, rows })),
+        [
+          { type: 'result', rows: [['1', null]] },
+          { type: 'result', rows: [['漢字']] },
+          { type: 'stage', rows: undefined },
+          { type: 'end', rows: undefined },
+        ],
+      );
+    });
+
     it('never cuts a character in two', async () => {
       await program(
         "import sys, time\nfor byte in 'aé漢🙂'.encode():\n  sys.stdout.buffer.write(bytes([byte])); sys.stdout.flush(); time.sleep(0.02)",
@@ -427,6 +443,15 @@ raise SystemExit(5)`);
         assert.equal(stdout.length, 0);
       });
     }
+  });
+
+  it('--service runs a database beside the program', async () => {
+    await program(
+      "import os, pymysql\ndatabase = pymysql.connect(unix_socket=os.environ['MARIADB_SOCKET'], user='sandbox')\nprint(database.open)",
+    );
+    const { code, stdout, stderr } = await cli.run(['run', '--service', 'mariadb', 'main.py']);
+    assert.equal(code, 0, stderr);
+    assert.equal(stdout.toString(), 'True\n');
   });
 
   it('--detach leaves it running; ps, logs and kill go on from there', async () => {

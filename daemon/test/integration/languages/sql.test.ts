@@ -334,12 +334,18 @@ SELECT 1--1 AS minus\g`,
       assert.match(ended.message ?? '', /256 MiB/);
     });
 
-    it('what fills the disk, with an error', async () => {
-      const { run: ended, stderr } = await run(
-        "CREATE TABLE full (a LONGTEXT);\nINSERT INTO full SELECT REPEAT('x', 60000) FROM seq_1_to_100000;",
+    it('what fills the disk, with an error, after which the server goes on', async () => {
+      const {
+        run: ended,
+        stdout,
+        stderr,
+      } = await run(
+        "CREATE TABLE full (a LONGTEXT);\nINSERT INTO full SELECT REPEAT('x', 60000) FROM seq_1_to_100000;\nSELECT COUNT(*) AS kept FROM full\\G",
+        { options: { onError: 'continue' } },
       );
       assert.equal(ended.state, 'failed');
-      assert.match(stderr, /main\.sql:2: ERROR \d+ /);
+      assert.equal(stderr, "main.sql:2: ERROR 1114 (HY000): The table 'full' is full\n");
+      assert.equal(stdout, '*** row 1\nkept: 0\n1 row\n');
     });
 
     it('a hundred thousand tables, at a limit', async () => {
