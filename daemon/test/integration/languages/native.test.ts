@@ -211,7 +211,8 @@ const WORKING: Works[] = [
     runtime: 'c',
     files: {
       '-o $(id) "quoted".c': 'int puts(const char *);\nconst char *word(void);\nint main(void) { puts(word()); }\n',
-      '-E; `id` part.c': 'const char *word(void) { return "quoted"; }\n',
+      '-E; `id` part.c': 'const char *part(void);\nconst char *word(void) { return part(); }\n',
+      '@part.c': 'const char *part(void) { return "quoted"; }\n',
     },
     entry: '-o $(id) "quoted".c',
     stdout: 'quoted\n',
