@@ -15,6 +15,7 @@ const PORT = 8888;
 const OUTSIDE = { Docker: 'bridge', Podman: 'podman' };
 const MiB = 2 ** 20;
 const OUTPUT_BYTES = 16 * MiB;
+const MOST_PROBLEMS = 5;
 
 /** What the proxy refused or could not reach, as `host` or `host:port`. */
 export interface EgressProblems {
@@ -123,13 +124,13 @@ export class Egress implements AsyncDisposable {
 
   /** What tinyproxy logs of requests that lead nowhere. */
   #note(line: string): void {
-    const refused = /refused on filtered (?:url|domain) "(?:\w+:\/\/)?([^/"]+)/.exec(line)?.[1];
-    if (refused !== undefined) this.problems.refused.add(refused);
+    const refused = /refused on filtered (?:url|domain) "(?:\w+:\/\/)?([\w.:[\]-]+)/.exec(line)?.[1];
+    addSome(this.problems.refused, refused);
     const unreachable =
-      /Could not (?:establish a connection to|retrieve address info for|retrieve info for) "?([^\s":]+)/i.exec(
+      /Could not (?:establish a connection to|retrieve address info for|retrieve info for) "?([\w.-]+)/i.exec(
         line,
-      )?.[1] ?? /Unable to connect to (?:upstream proxy|host) "?([^\s":]+)/i.exec(line)?.[1];
-    if (unreachable !== undefined) this.problems.unreachable.add(unreachable);
+      )?.[1] ?? /Unable to connect to (?:upstream proxy|host) "?([\w.-]+)/i.exec(line)?.[1];
+    addSome(this.problems.unreachable, unreachable);
   }
 
   #settings(registries: readonly URL[], config: Config): string {
@@ -152,6 +153,11 @@ export class Egress implements AsyncDisposable {
       '',
     ].join('\n');
   }
+}
+
+/** The first few tell enough; a script can ask for a million, and they end in a sentence. */
+function addSome(names: Set<string>, name: string | undefined): void {
+  if (name !== undefined && names.size < MOST_PROBLEMS) names.add(name.slice(0, 255));
 }
 
 /** One expression a registry, for what tinyproxy compares: `host:port` of a tunnel, else the whole address. */

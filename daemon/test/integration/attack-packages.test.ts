@@ -70,6 +70,22 @@ describe('a hostile manifest', function () {
     });
   }
 
+  it('that names many hosts is told of a few', async () => {
+    const hosts = Array.from({ length: 50 }, (_, index) => `host${index}.example`);
+    const asked = hosts.map((host) => `--trusted-host ${host}\n--find-links http://${host}/\n`);
+    const { run } = await daemon.runToEnd({
+      runtime: 'python',
+      entry: 'main.py',
+      files: [
+        { path: 'main.py', content: 'print(1)' },
+        { path: 'requirements.txt', content: `${asked.join('')}pot\n` },
+      ],
+      stdin: null,
+    });
+    assert.equal(run.error?.code, 'registry_unreachable');
+    assert.equal(run.message?.match(/host\d+\.example/g)?.length, 5, run.message ?? '');
+  });
+
   it('has its program compiled again when its packages were installed anew, which may be newer', async () => {
     const files = [
       { path: 'src/main.rs', content: 'fn main() { println!("{}", kettle::WATER); }\n' },
