@@ -60,7 +60,8 @@ void prelude_each(const char *entry, void (*take)(void *context, const char *pat
     size_t length = slash ? (size_t)(slash - entry + 1) : 0;
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         size_t part = strlen(parts[i]);
-        if (length > part && strncmp(entry + length - 1 - part, parts[i], part) == 0 && (length == part + 1 || entry[length - part - 2] == '/')) {
+        if (length > part && strncmp(entry + length - 1 - part, parts[i], part) == 0 &&
+            (length == part + 1 || entry[length - part - 2] == '/')) {
             length -= part + 1;
             break;
         }

@@ -35,8 +35,9 @@ static bool is_space(char c)
 static bool starts_line_comment(const struct script *script)
 {
     /* Two dashes alone are twice a minus: 1--1 */
-    return peek(script, 0) == '#' || (peek(script, 0) == '-' && peek(script, 1) == '-' &&
-                                      (script->at + 2 >= script->length || is_space(peek(script, 2)) || iscntrl((unsigned char)peek(script, 2))));
+    return peek(script, 0) == '#' ||
+           (peek(script, 0) == '-' && peek(script, 1) == '-' &&
+            (script->at + 2 >= script->length || is_space(peek(script, 2)) || iscntrl((unsigned char)peek(script, 2))));
 }
 
 static bool starts_comment(const struct script *script)

@@ -186,7 +186,8 @@ static const char *type_name(const MYSQL_FIELD *field)
 
 static bool is_number(const MYSQL_FIELD *field)
 {
-    return IS_NUM(field->type) && field->type != MYSQL_TYPE_TIMESTAMP && field->type != MYSQL_TYPE_NULL && !(field->flags & (ENUM_FLAG | SET_FLAG));
+    return IS_NUM(field->type) && field->type != MYSQL_TYPE_TIMESTAMP && field->type != MYSQL_TYPE_NULL &&
+           !(field->flags & (ENUM_FLAG | SET_FLAG));
 }
 
 /* Bytes, not text. Numbers and times say that they are, too. */

@@ -1,4 +1,5 @@
-/* A connection to the sandbox's server, and scripts run over it: each statement in order, its results shown, its errors told with file and line. */
+/* A connection to the sandbox's server, and scripts run over it: each statement in order, its results shown, its errors told with file and line.
+ */
 #ifndef CODERUNNER_SQL_SESSION_H
 #define CODERUNNER_SQL_SESSION_H
 
@@ -11,12 +12,12 @@
 struct session {
     MYSQL *server;
     struct results results;
-    bool continues;    /* after an error */
-    bool quiet;        /* says nothing of statements that give no rows */
+    bool continues;     /* after an error */
+    bool quiet;         /* says nothing of statements that give no rows */
     uint64_t most_rows; /* shown of a result; 0: all */
     size_t screen_columns;
     unsigned errors;
-    bool ended; /* nothing more can be run */
+    bool ended;     /* nothing more can be run */
     unsigned depth; /* of SOURCE */
 };
 

@@ -14,25 +14,25 @@
 
 static unsigned failed, passed;
 
-#define CHECK(condition, ...)                                                                                                                  \
-    do {                                                                                                                                       \
-        if (condition) {                                                                                                                       \
-            passed++;                                                                                                                          \
-        } else {                                                                                                                               \
-            failed++;                                                                                                                          \
-            fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                                                                    \
-            fprintf(stderr, __VA_ARGS__);                                                                                                      \
-            putc('\n', stderr);                                                                                                                \
-        }                                                                                                                                      \
+#define CHECK(condition, ...)                                                                                                                   \
+    do {                                                                                                                                        \
+        if (condition) {                                                                                                                        \
+            passed++;                                                                                                                           \
+        } else {                                                                                                                                \
+            failed++;                                                                                                                           \
+            fprintf(stderr, "%s:%d: ", __FILE__, __LINE__);                                                                                     \
+            fprintf(stderr, __VA_ARGS__);                                                                                                       \
+            putc('\n', stderr);                                                                                                                 \
+        }                                                                                                                                       \
     } while (0)
 
 /* A system call of the test itself. */
-#define MUST(condition)                                                                                                                        \
-    do {                                                                                                                                       \
-        if (!(condition)) {                                                                                                                    \
-            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno));                                               \
-            exit(EXIT_FAILURE);                                                                                                                \
-        }                                                                                                                                      \
+#define MUST(condition)                                                                                                                         \
+    do {                                                                                                                                        \
+        if (!(condition)) {                                                                                                                     \
+            fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #condition, strerror(errno));                                                \
+            exit(EXIT_FAILURE);                                                                                                                 \
+        }                                                                                                                                       \
     } while (0)
 
 static void check_text(const char *what, const char *found, const char *expected)
@@ -43,7 +43,8 @@ static void check_text(const char *what, const char *found, const char *expected
 /* A script as a list of its items: S statement, G one that is shown vertically, F source, R refused, U unclosed, D bad delimiter; with lines. */
 static void check_script(const char *script, bool escapes, const char *expected)
 {
-    static const char letters[] = {[SCRIPT_STATEMENT] = 'S', [SCRIPT_SOURCE] = 'F', [SCRIPT_REFUSED] = 'R', [SCRIPT_UNCLOSED] = 'U', [SCRIPT_BAD_DELIMITER] = 'D'};
+    static const char letters[] = {
+        [SCRIPT_STATEMENT] = 'S', [SCRIPT_SOURCE] = 'F', [SCRIPT_REFUSED] = 'R', [SCRIPT_UNCLOSED] = 'U', [SCRIPT_BAD_DELIMITER] = 'D'};
     struct script reading;
     char *list;
     size_t size;
@@ -134,8 +135,8 @@ static void check_cell(const char *value, size_t length, size_t most, const char
 {
     struct arena arena = {0};
     struct cell cell = cell_text(&arena, value, length, most);
-    CHECK(cell.bytes == strlen(shown) && memcmp(cell.text, shown, cell.bytes) == 0 && cell.columns == columns, "expected %s in %zu columns, found %.*s in %zu",
-          shown, columns, (int)cell.bytes, cell.text, cell.columns);
+    CHECK(cell.bytes == strlen(shown) && memcmp(cell.text, shown, cell.bytes) == 0 && cell.columns == columns,
+          "expected %s in %zu columns, found %.*s in %zu", shown, columns, (int)cell.bytes, cell.text, cell.columns);
     arena_clear(&arena);
 }
 
@@ -152,8 +153,9 @@ static void cells(void)
     check_cell("\0\x1b\x7f", 3, 0, "\\0\\x1b\\x7f", 10);
     check_cell("\xc2\x9b"
                "31m",
-               5, 0, "\xef\xbf\xbd"
-                     "31m",
+               5, 0,
+               "\xef\xbf\xbd"
+               "31m",
                4);
     check_cell("\xff\xc3", 2, 0, "\xef\xbf\xbd\xef\xbf\xbd", 2);
     check_cell("\xed\xa0\x80", 3, 0, "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd", 3);
@@ -282,7 +284,8 @@ static void preludes(void)
         {"other/main.sql", ""},
     };
     MUST(mkdir("app", 0755) == 0 && mkdir("app/schema", 0755) == 0 && mkdir("app/data", 0755) == 0 && mkdir("app/schema/folder.sql", 0755) == 0);
-    static const char *const files[] = {"app/main.sql", "app/schema.sql", "app/data.sql", "app/schema/b.sql", "app/schema/a.sql", "app/schema/.hidden.sql", "app/schema/notes.txt", "app/data/1.sql"};
+    static const char *const files[] = {"app/main.sql",     "app/schema.sql",         "app/data.sql",         "app/schema/b.sql",
+                                        "app/schema/a.sql", "app/schema/.hidden.sql", "app/schema/notes.txt", "app/data/1.sql"};
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
         touch(files[i]);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
