@@ -34,8 +34,8 @@ export function moved(place: Place, { start, end, lines, lastLength }: Edit): Pl
   if (line > end.line) return { line: line + shift, character };
   if (character === undefined) {
     // Its text is moved down by what is put before it, and gone with its own line; typing within the line leaves it there.
-    if (line === start.line)
-      return start.character === 0 && end.line === line ? { line: line + shift, character } : place;
+    if (line === start.line && start.character > 0) return place;
+    if (line === start.line && end.line === line) return { line: line + shift, character };
     return line === end.line ? { line: line + shift, character } : undefined;
   }
   if (line < end.line || character < end.character) {

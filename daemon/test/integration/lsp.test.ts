@@ -167,6 +167,40 @@ describe('coderunner lsp', () => {
     await editor.diagnosed(uri, ({ length }) => length === 0);
   });
 
+  it('says where a failed program should be looked at first, in a client that runs programs, and follows its text', async () => {
+    const strings = { 'The program failed here.': 'Hier ging es schief.', 'CPU {0}': 'Prozessor {0}' };
+    await using editor = await Editor.open(cli, { clientRuns: true, strings });
+    const uri = await editor.show('main.py', PROGRAM);
+    const problems: unknown[] = [];
+    let told = () => {};
+    editor.connection.onNotification('coderunner/problem', (params) => {
+      problems.push(params);
+      told();
+    });
+    const next = (count: number) =>
+      new Promise<void>((resolve) => {
+        told = () => problems.length >= count && resolve();
+        told();
+      });
+    const ended = { uri, root: pathToFileURL(cli.folder).href, entry: 'main.py', verdict: 'Exit code 1' };
+    const measures = { wallMs: null, cpuMs: 300, peakMemoryBytes: null };
+    await editor.tell('coderunner/runEnded', { ...ended, ...measures, output: FAILED });
+    await next(1);
+    const hover = await editor.ask<Hover | null>('hover', uri, { position: { line: 7, character: 3 } });
+    assert.match(JSON.stringify(hover?.contents), /Prozessor 300 ms/);
+    const change = (line: number, to: number, text: string) =>
+      editor.tell('textDocument/didChange', {
+        textDocument: { uri, version: 2 },
+        contentChanges: [{ range: { start: { line, character: 0 }, end: { line: to, character: 0 } }, text }],
+      });
+    await change(0, 0, '# about\n');
+    await next(2);
+    await change(5, 6, '');
+    await next(3);
+    const at = (line: number) => ({ uri, problem: { uri, line, character: null } });
+    assert.deepEqual(problems, [at(4), at(5), { uri, problem: null }]);
+  });
+
   it('goes on after messages that are none', async () => {
     await using editor = await Editor.open(cli, { clientRuns: 'yes', languageIds: 7 });
     const uri = await editor.show('main.py', PROGRAM);

@@ -127,7 +127,7 @@ describe('errors in output', () => {
       JAVAC,
       [
         'app/Main.java 3:10 cannot find symbol',
-        'app/Main.java 4:4 finalize() in Object has been deprecated and marked for removal',
+        'app/Main.java 4:4 warning: finalize() in Object has been deprecated and marked for removal',
         './Kettle.java 1 reached end of file while parsing',
       ],
     ],
@@ -139,6 +139,52 @@ describe('errors in output', () => {
         'Main.java 8 java.lang.RuntimeException: tea',
         'Kettle.java 2 java.util.NoSuchElementException: No value present',
       ],
+    ],
+    [
+      'what a C compiler says, by its severity',
+      'c',
+      `In file included from main.c:1:
+lib.h:2:10: warning: unused parameter 'x' [-Wunused-parameter]
+main.c: In function 'main':
+main.c:4:12: error: expected ';' before '}' token
+    4 |   return 0
+main.c:3:7: note: declared here
+`,
+      [
+        "lib.h 1:9 warning: unused parameter 'x' [-Wunused-parameter]",
+        "main.c 3:11 expected ';' before '}' token",
+        'main.c 2:6 information: declared here',
+      ],
+    ],
+    [
+      'what Go’s compiler says, which names no severity',
+      'go',
+      '# main\n./main.go:4:2: declared and not used: x\n./util.go:9:5: undefined: y\n',
+      ['main.go 3:1 declared and not used: x', 'util.go 8:4 undefined: y'],
+    ],
+    [
+      'what Rust’s compiler says before it says where',
+      'rust',
+      'warning: unused variable: `x`\n --> src/main.rs:2:9\n\nerror[E0425]: cannot find value `y`\n  --> src/main.rs:3:5\n',
+      ['src/main.rs 1:8 warning: unused variable: `x`', 'src/main.rs 2:4 cannot find value `y`'],
+    ],
+    [
+      'what Java’s compiler says, with the line that it shows',
+      'java',
+      'Main.java:3: error: cannot find symbol\n    foo();\n    ^\n  symbol: method foo()\n1 error\n',
+      ['Main.java 2:4 cannot find symbol'],
+    ],
+    [
+      'the types that do not fit',
+      'typescript',
+      "main.ts(1,7): error TS2322: Type 'string' is not assignable to type 'number'.\n",
+      ["main.ts 0:6 TS2322: Type 'string' is not assignable to type 'number'."],
+    ],
+    [
+      'a statement that the database refuses',
+      'sql',
+      'main.sql:2: ERROR 1146: Table nope does not exist\n',
+      ['main.sql 1 1146: Table nope does not exist'],
     ],
     ['none in a program that talks about files', 'python', 'File "x.py", line 3 is fine\n', []],
     [
@@ -152,7 +198,8 @@ describe('errors in output', () => {
   for (const [name, id, output, expected] of cases)
     it(`are ${name}`, () => {
       const found = problemsIn(output, places(id)).map(
-        ({ file, line, column, message }) => `${file} ${line}${column === undefined ? '' : `:${column}`} ${message}`,
+        ({ file, line, column, severity, message }) =>
+          `${file} ${line}${column === undefined ? '' : `:${column}`} ${severity === 'error' ? '' : `${severity}: `}${message}`,
       );
       assert.deepEqual(found, expected);
     });
