@@ -19,6 +19,11 @@ do
     release) set -- -C opt-level=3 ;;
     *) set -- ;;
   esac
+  # The compiler calls the program after its file, and refuses where that is no name.
+  file=${entry##*/}
+  case ${file%.rs} in
+    -* | *[!A-Za-z0-9_-]*) set -- "$@" --crate-name program ;;
+  esac
   # Panics tell their places without the debug information of the standard library, which is most of what there is to link.
   exec rustc --edition "$edition" -C strip=debuginfo "$@" -o .coderunner/main "$entry"
 done

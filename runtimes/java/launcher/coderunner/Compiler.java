@@ -99,6 +99,8 @@ final class Compiler {
       List<String> all = new ArrayList<>(options);
       all.addAll(List.of("-g", "-proc:none", "-d", classes.toString(), "-sourcepath", root.toString()));
       all.addAll(List.of("--class-path", String.join(File.pathSeparator, libraries)));
+      // Or javac would load plugins from the class path, which is the workspace where that is empty: nothing of the project runs yet.
+      all.addAll(List.of("--processor-path", output.toString()));
       if (!javac.getTask(messages, files, null, all, null, List.of(source)).call()) return ERROR;
       List<String> classPath = new ArrayList<>(List.of(classes.toString(), root.toString()));
       if (root.toAbsolutePath().endsWith(SOURCES)) classPath.add(root.resolve(RESOURCES_BESIDE).normalize().toString());
@@ -116,7 +118,12 @@ final class Compiler {
   /** What the entry declares, as far as it can be read; its errors are told when it is compiled. */
   private CompilationUnitTree parse(StandardJavaFileManager files, JavaFileObject source) throws IOException {
     JavacTask task = (JavacTask) javac.getTask(Writer.nullWriter(), files, problem -> {}, List.of("-proc:none"), null, List.of(source));
-    return task.parse().iterator().next();
+    try {
+      return task.parse().iterator().next();
+    } catch (IllegalStateException error) {
+      if (error.getCause() instanceof StackOverflowError overflow) throw overflow;
+      throw error;
+    }
   }
 
   /** The folder in which the packages begin; the entry's own where it does not lie as its package says. */
