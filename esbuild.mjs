@@ -97,7 +97,6 @@ const extension = {
   // As `require`, which is where VS Code puts its own module in.
   supported: { 'dynamic-import': false },
   plugins: [
-    withoutSchemas(),
     // Two thirds of the code, and loaded when a document first needs it.
     {
       name: 'language client apart',
@@ -116,6 +115,11 @@ const languageClient = {
   ...extension,
   entryPoints: ['extension/src/language/client.ts'],
   outfile: join(OUT, 'extension/dist/language.cjs'),
+  plugins: [
+    // VS Code itself checks, by `engines` in package.json, that it is new enough.
+    replace('semver/functions/parse.js', /^[\s\S]*$/, 'module.exports = () => ({});'),
+    replace('semver/functions/satisfies.js', /^[\s\S]*$/, 'module.exports = () => true;'),
+  ],
 };
 
 /** @type {import('esbuild').BuildOptions} */
@@ -130,29 +134,6 @@ const webview = {
   loader: { '.ttf': 'file' },
   assetNames: '[name]',
 };
-
-/**
- * Leaves out schemas that nothing uses, and with them the package that makes them: only the daemon checks messages by them, and to make
- * them takes a third of the time that loading the extension does.
- * @returns {import('esbuild').Plugin}
- */
-function withoutSchemas() {
-  return {
-    name: 'without schemas',
-    setup: ({ onResolve, onLoad, resolve }) => {
-      onResolve({ filter: /^typebox$|\/(resources|messages)\.ts$/ }, async ({ path, pluginData, ...from }) =>
-        pluginData === 'resolved'
-          ? undefined
-          : { ...(await resolve(path, { ...from, pluginData: 'resolved' })), sideEffects: false },
-      );
-      // Of this one the names are used.
-      onLoad({ filter: /\/daemon\/src\/lsp\/messages\.ts$/ }, async ({ path }) => ({
-        contents: (await readFile(path, 'utf8')).replace(/\bType\.(?=[A-Z]\w+\()/g, '/* @__PURE__ */ $&'),
-        loader: 'ts',
-      }));
-    },
-  };
-}
 
 /**
  * Changes a dependency's file on its way into the bundle. The build fails when there is nothing to change any more.
