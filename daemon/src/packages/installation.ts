@@ -5,7 +5,7 @@
 import { randomInt } from 'node:crypto';
 import { rootCertificates } from 'node:tls';
 import tar from 'tar-stream';
-import type { Agent, AgentExit, StageStart } from '../agent/agent.ts';
+import { type Agent, type AgentExit, AgentGone, type StageStart } from '../agent/agent.ts';
 import { execWithin } from '../bounded.ts';
 import { type Config, registryOf } from '../config.ts';
 import { type ContainerSpec, RUN_UIDS } from '../engine/container.ts';
@@ -239,7 +239,8 @@ class Tools {
       return await ending;
     } catch (error) {
       if (await this.#sandbox.ranOutOfMemory().catch(() => false)) throw outOfMemory(config);
-      throw (error as Error).message === OVERTIME ? tookTooLong(config) : error;
+      if (!(error instanceof AgentGone) || this.#context.signal.aborted) throw error;
+      throw error.message === OVERTIME ? tookTooLong(config) : wentAway();
     } finally {
       clearTimeout(overtime);
     }
@@ -439,6 +440,11 @@ function known(printed: string, { failures, tool }: Installation): CodeRunnerErr
 function tookTooLong(config: Config, exit?: AgentExit): InstallFailure {
   const message = `Stopped: installing the packages took longer than ${formatDuration(config.installWall)} (CODERUNNER_INSTALL_WALL).`;
   return new InstallFailure('timed_out', new CodeRunnerError('install_failed', message), exit);
+}
+
+function wentAway(): InstallFailure {
+  const message = 'The container that installs the packages went away, or the container engine did.';
+  return new InstallFailure('install_failed', new CodeRunnerError('engine_error', message));
 }
 
 function outOfMemory(config: Config, exit?: AgentExit): InstallFailure {

@@ -274,8 +274,12 @@ export class Packages implements AsyncDisposable {
     };
     const done = this.#queue
       .add(work)
-      .catch((error) => {
-        if (!signal.aborted) log.info({ runtime: runtime.id, err: error }, 'packages could not be installed');
+      .catch((thrown) => {
+        // Why it failed counts, not what could not be cleaned up after that.
+        const error = thrown instanceof SuppressedError ? thrown.suppressed : thrown;
+        if (signal.aborted) throw signal.reason;
+        log.info({ runtime: runtime.id, err: thrown }, 'packages could not be installed');
+        link.suspect();
         throw error;
       })
       .finally(() => {

@@ -300,7 +300,7 @@ export class Runs {
       this.#settle(live, live.stop.signal.reason as Outcome);
       return 'done';
     }
-    if (error instanceof InstallFailure) {
+    if (error instanceof InstallFailure && !link.problem) {
       const stages = error.exit ? [describeStage(error.exit)] : [];
       const exitCode = error.exit?.exitCode ?? null;
       this.#settle(live, { state: error.state, message: error.message, error: error.error.toJSON(), stages, exitCode });

@@ -8,6 +8,7 @@ import { instanceFile } from '../../src/http/daemon.ts';
 import { PACKAGES_LABEL } from '../../src/pool/pool.ts';
 import type { PackageList, RunRequest } from '../../src/protocol/index.ts';
 import { buildImages } from '../helpers/images.ts';
+import { Cli } from '../support/cli.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { dataFolder, TestDaemon } from '../support/live-daemon.ts';
 import { Registry, zip } from '../support/registry.ts';
@@ -676,6 +677,42 @@ describe('packages', function () {
       assert.equal(packages.length, 1);
       assert.equal((await volumes()).length, 1);
     });
+  });
+
+  it('are listed and removed on the command line, whose runs keep the program’s output apart', async () => {
+    await using cli = await Cli.create({ CODERUNNER_REGISTRIES: `npm=${registry.url}/npm/` });
+    await cli.file('main.js', TEA);
+    await cli.file('package.json', '{"dependencies": {"tea": "1"}}');
+    const first = await cli.run(['run', 'main.js']);
+    assert.equal(first.code, 0, first.stderr.toString());
+    instances.add(await readFile(instanceFile(cli.dataDir), 'utf8'));
+    assert.equal(first.stdout.toString(), 'brown betty\n');
+    assert.match(first.stderr.toString(), /Installing the packages of package\.json/);
+    const [listed] = JSON.parse((await cli.run(['packages', '--json'])).stdout.toString()) as PackageList['packages'];
+    assert.ok(listed);
+    assert.match((await cli.run(['packages'])).stdout.toString(), new RegExp(`${listed.id} +javascript +package.json`));
+    const unknown = await cli.run(['packages', 'rm', 'p_nothing']);
+    assert.equal(unknown.code, 125);
+    assert.match(unknown.stderr.toString(), /not_found: There are no packages p_nothing/);
+    assert.equal((await cli.run(['packages', 'rm', listed.id])).code, 0);
+    assert.match((await cli.run(['packages', 'prune'])).stdout.toString(), /^Removed 0 \(0 B\)\.$/m);
+    assert.deepEqual(await volumes(), []);
+  });
+
+  it('whose container somebody removes are told as such', async () => {
+    await using daemon = await start();
+    const gate = Promise.withResolvers<void>();
+    registry.gate = gate.promise;
+    const asked = registry.asked.length;
+    const { id } = await daemon.start(node(TEA, { tea: '1.2' }));
+    await until(() => registry.asked.length > asked);
+    const [instance = ''] = instances;
+    for (const container of await engine.listOurs({ instance })) await engine.remove(container.id);
+    const { run } = await daemon.follow(id);
+    gate.resolve();
+    assert.equal(run.state, 'install_failed');
+    assert.match(run.message ?? '', /^The container that installs the packages went away/);
+    assert.deepEqual(await volumes(), []);
   });
 
   it('that a killed daemon was about to install leave nothing, and the run is done by the next one', async () => {
