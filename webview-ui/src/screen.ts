@@ -186,8 +186,9 @@ export class Screen {
     this.#enqueue({
       text: () => {
         const { cursorX } = this.#terminal.buffer.active;
-        // Neither a sequence that the program has begun nor its colours may change how it looks.
-        return `\x18${cursorX > 0 ? '\r\n' : ''}\x1b[0;2m${plain(text)}\x1b[22m\r\n`;
+        // Neither a sequence that the program has begun nor its colours may change how it looks. High contrast knows no dim text.
+        const style = contrastOf(document.body.className) > 4.5 ? '\x1b[0m' : '\x1b[0;2m';
+        return `\x18${cursorX > 0 ? '\r\n' : ''}${style}${plain(text)}\x1b[22m\r\n`;
       },
     });
   }

@@ -257,10 +257,11 @@ export class Console implements WebviewViewProvider, Disposable {
       tabs: this.#tabs.all.map(viewOf),
       active: this.active?.id ?? null,
     });
-    this.#attachAll(true);
     const { active } = this;
+    // Before any output: whoever sees a question may answer it at once.
     if (this.#focusWhenReady && active) this.#post({ type: 'activate', tab: active.id, focus: true });
     this.#focusWhenReady = false;
+    this.#attachAll(true);
   }
 
   #html({ webview }: WebviewView, page: Uri): string {

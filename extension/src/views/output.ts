@@ -1,11 +1,11 @@
 /** The output channel: the same text as the console's, as plain text that stays after the run. */
 import { StringDecoder } from 'node:string_decoder';
-import { stripVTControlCharacters } from 'node:util';
 import { formatBytes, formatDuration } from '@coderunner/daemon/protocol';
 import { type Disposable, l10n, type OutputChannel, window } from 'vscode';
 import { setting } from '../configuration.ts';
 import type { Tab, Tabs } from '../run/tabs.ts';
 import { verdictOf } from '../run/verdict.ts';
+import { PlainText } from './plain-text.ts';
 
 /** An output channel keeps all of its text in an editor: a flood belongs into the console. */
 const MOST_BYTES = 4 * 1024 * 1024;
@@ -38,16 +38,18 @@ export class Output implements Disposable {
     if (setting('clearBeforeRun')) channel.clear();
     channel.appendLine(`— ${[program.title, ...(program.args ?? [])].join(' ')}`);
     const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
+    const plain = new PlainText();
     let bytes = 0;
     const printing = session.onDidPrint(({ channel: name, data }) => {
       const had = bytes;
       bytes += data.length;
       if (had >= MOST_BYTES) return;
-      channel.append(plain(decoders[name].write(Buffer.from(data))));
+      channel.append(plain.write(decoders[name].write(Buffer.from(data))));
       if (bytes >= MOST_BYTES) channel.appendLine(`\n${l10n.t('… the rest is in the console.')}`);
     });
     void session.over.then(() => {
       printing.dispose();
+      channel.append(plain.end());
       const { hint, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
       const usage = [
         elapsedMs === null ? [] : formatDuration(elapsedMs),
@@ -58,11 +60,4 @@ export class Output implements Disposable {
       if (hint !== null) channel.appendLine(`  ${hint}`);
     });
   }
-}
-
-/** Without colours; and of a line that was drawn over and over, as progress bars do, only the last state. */
-function plain(text: string): string {
-  return stripVTControlCharacters(text)
-    .replaceAll('\r\n', '\n')
-    .replace(/[^\n]*\r(?!\n|$)/g, '');
 }
