@@ -394,6 +394,13 @@ const EATERS: Record<string, Files> = {
   bash: { 'main.sh': 'all=x\nwhile :; do all+=$all; done\n' },
 };
 
+/** Asks at once for more than any machine has. */
+const GREEDY: Record<string, Files> = {
+  cpp: { 'main.cpp': '#include <vector>\nint main() { return std::vector<char>(1ull << 45, 1).back(); }\n' },
+  rust: { 'main.rs': 'fn main() {\n    println!("{}", vec![1u8; 1 << 45].len());\n}\n' },
+  go: { 'main.go': 'package main\n\nfunc main() {\n\tall := make([]byte, 1<<45)\n\tprintln(len(all))\n}\n' },
+};
+
 interface Deep {
   files: Files;
   end: { state: string; signal: string | null };
@@ -603,9 +610,18 @@ describe('languages with a compiler', function () {
       });
     }
 
+    for (const [runtime, files] of Object.entries(GREEDY)) {
+      it(`${runtime}: more memory than there is, refused at once`, async () => {
+        const { run: ended } = await run({ runtime, entry: mainOf(runtime), files });
+        assert.equal(ended.state, 'out_of_memory', ended.message ?? '');
+      });
+    }
+
     for (const [runtime, { files, end, stderr }] of Object.entries(DEEP)) {
       it(`${runtime}: out of stack`, async () => {
-        const finished = await run({ runtime, entry: mainOf(runtime), files });
+        // Go’s stack takes a gigabyte first, for which a busy machine needs its time.
+        const limits = { wallMs: 100_000, cpuMs: 100_000 };
+        const finished = await run({ runtime, entry: mainOf(runtime), files, limits });
         const { state, signal } = finished.run;
         assert.deepEqual({ state, signal }, end);
         assert.match(finished.stderr.toString().slice(0, 4096), stderr);
