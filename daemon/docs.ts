@@ -43,12 +43,13 @@ function errors(): string {
 async function runtimes(): Promise<string> {
   const { runtimes: found, broken } = await loadRuntimes();
   if (broken[0]) throw new Error(broken[0].problem);
-  const rows = found.map(({ id, name, version, aliases, extensions, warm, limits }) => [
+  const rows = found.map(({ id, name, version, aliases, extensions, warm, manifests, limits }) => [
     code(id),
     `${name} ${version}`,
     aliases.map(code).join(' '),
     extensions.map(code).join(' '),
     warm ? 'yes' : 'no',
+    manifests.map(code).join(' ') || 'none',
     formatBytes(limits.memoryBytes),
     formatDuration(limits.wallMs),
     formatDuration(limits.cpuMs),
@@ -57,7 +58,7 @@ async function runtimes(): Promise<string> {
     `${limits.pids}`,
   ]);
   const usual = ['Memory', 'Wall time', 'CPU time', 'Output', 'Written file', 'Processes'];
-  return table(['Id', 'Language', 'Also called', 'File endings', 'Warm start', ...usual], rows);
+  return table(['Id', 'Language', 'Also called', 'File endings', 'Warm start', 'Packages', ...usual], rows);
 }
 
 /** As `/metrics` tells them, asked of a daemon with one runtime that has ended one run. */
