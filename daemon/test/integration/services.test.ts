@@ -7,7 +7,7 @@ import { CodeRunnerError } from '../../src/protocol/index.ts';
 import { type Program, TestDaemon } from '../helpers/daemon.ts';
 
 const EXAMPLES = join(BUNDLED_RUNTIMES, 'services/mariadb/examples');
-const LANGUAGES = ['python', 'javascript', 'java'];
+const LANGUAGES = ['python', 'javascript', 'typescript', 'java'];
 const CONNECT = `import os, pymysql
 database = pymysql.connect(unix_socket=os.environ['MARIADB_SOCKET'], user='sandbox', database='sandbox')
 cursor = database.cursor()
@@ -29,7 +29,7 @@ describe('a database beside a program', function () {
     return { run, stdout: stdout.toString(), stderr: stderr.toString() };
   }
 
-  for (const entry of ['database.py', 'database.mjs', 'Database.java']) {
+  for (const entry of ['database.py', 'database.mjs', 'database.ts', 'Database.java']) {
     it(`is used by ${entry}, with a client library that is there already`, async () => {
       const files = [{ path: entry, content: await readFile(join(EXAMPLES, entry)) }];
       const { run, stdout, stderr } = await daemon.run({ files, services: ['mariadb'] });
