@@ -205,6 +205,12 @@ export class Packages implements AsyncDisposable {
   ): Promise<AgentExit> {
     onInstall();
     let flight = this.#flights.get(volume);
+    // One that was given up is still clearing away what it made under the same name.
+    while (flight?.stop.signal.aborted) {
+      await flight.done.catch(() => {}); // those who waited have been told
+      signal.throwIfAborted();
+      flight = this.#flights.get(volume);
+    }
     if (!flight) {
       flight = this.#begin(volume, manifest, installation, owner, runtime);
       this.#flights.set(volume, flight);

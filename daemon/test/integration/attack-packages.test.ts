@@ -8,6 +8,7 @@ import type { RunFile } from '../../src/protocol/index.ts';
 import { buildImages } from '../helpers/images.ts';
 import { TestDaemon } from '../support/live-daemon.ts';
 import { Registry, zip } from '../support/registry.ts';
+import { until } from '../support/test-pool.ts';
 
 describe('a hostile manifest', function () {
   this.timeout(120_000);
@@ -84,6 +85,26 @@ describe('a hostile manifest', function () {
     });
     assert.equal(run.error?.code, 'registry_unreachable');
     assert.equal(run.message?.match(/host\d+\.example/g)?.length, 5, run.message ?? '');
+  });
+
+  it('gets its packages also where the run before it was cancelled a moment ago', async () => {
+    registry.wheel('cup', '1.0', 'handle = 1\n');
+    const files = [
+      { path: 'main.py', content: 'import cup; print(cup.handle)' },
+      { path: 'requirements.txt', content: 'cup\n' },
+    ];
+    const gate = Promise.withResolvers<void>();
+    registry.gate = gate.promise;
+    const asked = registry.asked.length;
+    const first = await daemon.start({ runtime: 'python', entry: 'main.py', files, stdin: null });
+    await until(() => registry.asked.length > asked);
+    assert.equal((await daemon.fetch('DELETE', `/v1/runs/${first.id}`)).status, 202);
+    assert.equal((await daemon.follow(first.id)).run.state, 'cancelled');
+    const second = await daemon.start({ runtime: 'python', entry: 'main.py', files, stdin: null });
+    gate.resolve();
+    const { run, stdout } = await daemon.follow(second.id);
+    assert.equal(run.state, 'succeeded', run.message ?? '');
+    assert.equal(stdout, '1\n');
   });
 
   it('has its program compiled again when its packages were installed anew, which may be newer', async () => {
