@@ -115,7 +115,10 @@ describe('the images', () => {
 
   it('say what the engine cannot read of their Dockerfile, or which line it failed at', async () => {
     await tiny.write('Dockerfile', `${DOCKERFILE}ENV lonely\n`);
-    assert.match((await tiny.failure()).message, /^The image of tiny could not be built: .*ENV must have two arguments/);
+    assert.match(
+      (await tiny.failure()).message,
+      /^The image of tiny could not be built: .*ENV must have two arguments/,
+    );
     await tiny.write('Dockerfile', `${DOCKERFILE}\nRUN true \\\n  && exit 7\nRUN true\n`);
     assert.match((await tiny.failure()).message, /^The image of tiny could not be built: .*\/tiny\/Dockerfile:5: /);
   });

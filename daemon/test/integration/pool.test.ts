@@ -431,7 +431,12 @@ class DaemonProcess implements AsyncDisposable {
   static async start(dataDir: string): Promise<DaemonProcess> {
     const daemon = spawn(process.execPath, [DAEMON], {
       stdio: ['ignore', 'pipe', 'inherit'],
-      env: { ...process.env, CODERUNNER_DATA_DIR: dataDir, CODERUNNER_POOL_SIZE: '1' },
+      env: {
+        ...process.env,
+        CODERUNNER_DATA_DIR: dataDir,
+        CODERUNNER_POOL_SIZE: '1',
+        CODERUNNER_POOL_PREWARM: 'python',
+      },
     });
     const exited = once(daemon, 'exit');
     for await (const line of createInterface({ input: daemon.stdout })) {
