@@ -107,7 +107,7 @@ describe('Java', function () {
 
   before(async function () {
     this.timeout(1_800_000);
-    daemon = await TestDaemon.start();
+    daemon = await TestDaemon.start(['java']);
   });
   after(() => daemon?.[Symbol.asyncDispose]());
 
@@ -130,7 +130,7 @@ describe('Java', function () {
 
   describe('mistakes', () => {
     const places = (finished: Finished) => {
-      const [java] = daemon.runtimes.filter(({ id }) => id === 'java').map((runtime) => languageOf(runtime));
+      const [java] = daemon.runtimes.map((runtime) => languageOf(runtime));
       assert.ok(java);
       return problemsIn(finished.stderr.toString(), java.places);
     };
@@ -278,7 +278,7 @@ describe('Java', function () {
 
   describe('a waiting JVM', () => {
     for (const { entry, exitCode, ...more } of BOTH)
-      it(`runs ${entry} as a cold one does`, async () => {
+      it(`runs ${[entry, ...(more.args ?? []), more.tty ? '(terminal)' : ''].join(' ').trim()} as a cold one does`, async () => {
         const files = await workspace(FIXTURES);
         const warm = await daemon.run({ runtime: 'java', entry, files, ...more });
         // One more file makes it another program, so that it is compiled anew.

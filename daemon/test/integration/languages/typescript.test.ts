@@ -186,7 +186,7 @@ describe('TypeScript', function () {
 
   before(async function () {
     this.timeout(1_800_000);
-    daemon = await TestDaemon.start();
+    daemon = await TestDaemon.start(['typescript']);
   });
   after(() => daemon?.[Symbol.asyncDispose]());
 
@@ -199,7 +199,7 @@ describe('TypeScript', function () {
     });
 
   const problems = (finished: Finished) => {
-    const [typescript] = daemon.runtimes.filter(({ id }) => id === 'typescript').map((runtime) => languageOf(runtime));
+    const [typescript] = daemon.runtimes.map((runtime) => languageOf(runtime));
     assert.ok(typescript);
     return problemsIn(finished.stderr.toString(), typescript.places).map(
       ({ file, line, column, severity, message }) => `${file}:${line + 1}:${(column ?? -1) + 1} ${severity} ${message}`,
