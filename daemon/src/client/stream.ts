@@ -173,6 +173,8 @@ export class Stream implements AsyncDisposable {
   }
 
   #broken(code: number): void {
+    // The daemon may have stopped: whoever connects next looks where one is by then.
+    this.#options.locator.forget();
     for (const run of this.#runs.values()) {
       const lost =
         code === MESSAGE_TOO_BIG

@@ -183,6 +183,22 @@ describe('the client', () => {
     assert.ok(way.connections >= 2);
   });
 
+  it('looks for the daemon again when it has stopped meanwhile, also where nothing ran', async () => {
+    await using stack = new AsyncDisposableStack();
+    let present = await TestDaemon.start();
+    await using client = new Client({ locate: async () => present });
+    const run = async () => {
+      const seen = new Recorder();
+      using handle = await client.start(program('print("served")'), seen);
+      await handle.done;
+      return seen.stdout;
+    };
+    assert.equal(await run(), 'served\n');
+    await present[Symbol.asyncDispose]();
+    present = stack.use(await TestDaemon.start());
+    assert.equal(await run(), 'served\n');
+  });
+
   it('gives up, saying so, when the daemon does not come back', async () => {
     await using gone = await TestDaemon.start();
     const { url, token } = gone;
