@@ -20,6 +20,8 @@ import { Sandbox } from './sandbox.ts';
 
 /** A refill waits this long after a lease, or until the lease ends, so that it does not take processor time from the run that a person waits for. */
 const REFILL_DELAY_MS = 250;
+/** A busy machine takes its time with a JVM or a database; a container that gives up on them runs everything cold. */
+const WARM_WITHIN_MS = 45_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
 
@@ -534,6 +536,8 @@ export class Pool {
       image,
       labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
       command: [
+        '--warm-ready-ms',
+        `${WARM_WITHIN_MS}`,
         ...services.flatMap(({ executable }) => ['--service', executable]),
         ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
       ],

@@ -3,8 +3,8 @@ import { Agent } from '../agent/agent.ts';
 import type { ContainerSpec } from '../engine/container.ts';
 import type { Engine, EngineContainer } from '../engine/engine.ts';
 
-/** An agent that has not said READY by then never will; a cold start of the slowest runtime takes a few seconds. */
-const READY_WITHIN_MS = 30_000;
+/** An agent that has not said READY by then never will; before that it gives up on an interpreter that does not get ready. */
+const READY_WITHIN_MS = 60_000;
 
 export class Sandbox implements AsyncDisposable {
   readonly agent: Agent;
