@@ -17,33 +17,28 @@ import type { Console } from '../console/view.ts';
 import type { Daemon } from '../daemon/daemon.ts';
 import type { Output } from '../views/output.ts';
 import { askArguments } from './arguments.ts';
-import { TooMuch } from './collect.ts';
+import { registerMending } from './mending.ts';
 import { type Program, programOf, projectOf, selectionOf } from './program.ts';
-import type { Session } from './session.ts';
-import type { Missed, Tab, Tabs } from './tabs.ts';
-import { verdictOf } from './verdict.ts';
+import type { Tab, Tabs } from './tabs.ts';
 
 export class RunCommands implements Disposable {
   readonly #tabs: Tabs;
   readonly #console: Console;
   readonly #output: Output;
-  readonly #daemon: Daemon;
   readonly #commands: Disposable[];
   #toldRunning = false;
-  readonly #reported = new WeakSet<Session>();
 
   constructor(tabs: Tabs, console: Console, output: Output, daemon: Daemon) {
     this.#tabs = tabs;
     this.#console = console;
     this.#output = output;
-    this.#daemon = daemon;
     const { registerCommand } = commands;
     this.#commands = [
       registerCommand('coderunner.run', (uri?: Uri) => this.#runDocument(uri)),
       registerCommand('coderunner.runProject', (uri?: Uri) => this.#runProject(uri)),
       registerCommand('coderunner.runSelection', () => this.#runSelection()),
       registerCommand('coderunner.runWithArguments', (uri?: Uri) => this.#runWithArguments(uri)),
-      registerCommand('coderunner.rerun', (tab?: unknown) => this.#rerun(this.#tab(tab))),
+      registerCommand('coderunner.rerun', (tab?: unknown) => this.#rerun(tabs.named(tab) ?? tabs.latest)),
       registerCommand('coderunner.stop', (which?: unknown) => this.#stop(which)),
       registerCommand('coderunner.stopAll', () => {
         for (const { session } of tabs.running) session.stop();
@@ -59,17 +54,14 @@ export class RunCommands implements Disposable {
       registerCommand('coderunner.history.open', (run: Run) => this.#reveal(tabs.show(run.id, run.entry), false)),
       registerCommand('coderunner.history.rerun', (run: Run) => this.#runAgain(run)),
       registerCommand('coderunner.history.stop', (run: Run) => daemon.client.api.cancel(run.id)),
-      registerCommand('coderunner.chooseLanguage', (tab?: unknown) => this.#chooseLanguage(this.#tab(tab))),
-      registerCommand('coderunner.runAlone', (tab?: unknown) => this.#runAlone(this.#tab(tab))),
-      registerCommand('coderunner.excludeOffender', (tab?: unknown) => this.#excludeOffenders(this.#tab(tab))),
       registerCommand('coderunner.openExample', openExample),
       tabs.onDidOpen(() => this.#tellRunning()),
       tabs.onDidClose(() => this.#tellRunning()),
-      tabs.onDidChange((tab) => {
-        this.#tellRunning();
-        return this.#reportFailure(tab);
+      tabs.onDidChange(() => this.#tellRunning()),
+      registerMending(tabs, daemon, {
+        run: (program) => this.#run(program),
+        reveal: (tab) => this.#reveal(tab, false),
       }),
-      tabs.onDidMiss((missed) => this.#reportMissed(missed)),
     ];
   }
 
@@ -143,7 +135,7 @@ export class RunCommands implements Disposable {
   async #stop(which: unknown): Promise<void> {
     const { running } = this.#tabs;
     const named =
-      which instanceof Uri ? running.find(({ program }) => program.key === which.toString()) : this.#tab(which, false);
+      which instanceof Uri ? running.find(({ program }) => program.key === which.toString()) : this.#tabs.named(which);
     const active = this.#console.active;
     const tab =
       named ??
@@ -195,80 +187,12 @@ export class RunCommands implements Disposable {
     window.showErrorMessage(l10n.t('{0} is in none of the open folders, so it cannot be run again from here.', entry));
   }
 
-  async #chooseLanguage(tab: Tab | undefined): Promise<void> {
-    if (!tab) return;
-    const usable = (await this.#daemon.runtimes()).filter(({ state }) => state !== 'broken');
-    const items = usable.map(({ id, name, version }) => ({ label: name, description: version, id }));
-    const choice = await window.showQuickPick(items, { title: l10n.t('In which language is {0}?', tab.program.title) });
-    if (choice) await this.#run({ ...tab.program, runtime: choice.id });
-  }
-
-  async #runAlone(tab: Tab | undefined): Promise<void> {
-    if (!tab) return;
-    const { root: _, ...program } = tab.program;
-    await this.#run({ ...program, entry: program.entry.split('/').at(-1) ?? program.entry });
-  }
-
-  /** Shows what weighs most, and leaves out what the person ticks. */
-  async #excludeOffenders(tab: Tab | undefined): Promise<void> {
-    const error = tab?.session.error;
-    if (!tab || !(error instanceof TooMuch)) return;
-    const names = error.offenders.filter((name) => name !== tab.program.entry);
-    const chosen = await window.showQuickPick(names, {
-      canPickMany: true,
-      title: l10n.t('What does the program not need?'),
-    });
-    if (!chosen || chosen.length === 0) return;
-    const scope = Uri.parse(tab.program.uri);
-    const target = workspace.workspaceFile ? ConfigurationTarget.WorkspaceFolder : ConfigurationTarget.Workspace;
-    await workspace
-      .getConfiguration('coderunner', scope)
-      .update('exclude', [...setting('exclude', scope), ...chosen], target);
-    await this.#run(tab.program);
-  }
-
   /** For the `when` clauses of package.json. */
   #tellRunning(): void {
     const running = this.#tabs.running.length > 0;
     if (running === this.#toldRunning) return;
     this.#toldRunning = running;
     void commands.executeCommand('setContext', 'coderunner.running', running);
-  }
-
-  /** What CodeRunner itself could not do is said where the person looks; how a program ended is for the console. */
-  async #reportFailure({ id, session }: Tab): Promise<void> {
-    const { ended, message, hint, actions } = session.view;
-    if (!ended || hint === null || message === null || session.resumed || this.#reported.has(session)) return;
-    this.#reported.add(session);
-    const choice = await window.showErrorMessage(message, ...actions.map(({ label }) => label));
-    const action = actions.find(({ label }) => label === choice);
-    if (action) await commands.executeCommand(action.id, id);
-  }
-
-  /** What happened to a program while no window looked. */
-  async #reportMissed({ program, end, tab }: Missed): Promise<void> {
-    const { title } = program;
-    if (end === 'unknown') {
-      const again = l10n.t('Try Again');
-      const message = l10n.t('{0} may still run, but {1} does not answer.', title, this.#daemon.url ?? '');
-      if ((await window.showWarningMessage(message, again)) === again) await this.#tabs.restore();
-      return;
-    }
-    const [rerun, show] = [l10n.t('Run Again'), l10n.t('Show Output')];
-    const choice = await window.showWarningMessage(
-      end === 'gone'
-        ? l10n.t('{0} is lost: its daemon ended while no window showed it.', title)
-        : l10n.t('{0} ended while no window showed it: {1}', title, verdictOf({ ...end, phase: end.state })),
-      rerun,
-      ...(tab ? [show] : []),
-    );
-    if (choice === rerun) await this.#run(program);
-    else if (choice === show && tab) await this.#reveal(tab, false);
-  }
-
-  /** @param latest the one that ran last, where none is named */
-  #tab(id: unknown, latest = true): Tab | undefined {
-    return (typeof id === 'number' ? this.#tabs.get(id) : undefined) ?? (latest ? this.#tabs.latest : undefined);
   }
 }
 

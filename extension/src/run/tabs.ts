@@ -92,6 +92,11 @@ export class Tabs implements Disposable {
     return this.#tabs.get(id);
   }
 
+  /** What a command was given: the id of a tab, or nothing. */
+  named(id: unknown): Tab | undefined {
+    return typeof id === 'number' ? this.#tabs.get(id) : undefined;
+  }
+
   /** The tab whose present run has this number. */
   ofRun(id: number): Tab | undefined {
     return this.all.find(({ session }) => session.id === id);

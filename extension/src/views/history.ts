@@ -22,9 +22,7 @@ export function registerHistory(daemon: Daemon, tabs: Tabs): Disposable {
     runs,
     window.createTreeView('coderunner.history', { treeDataProvider: runs }),
     commands.registerCommand('coderunner.history.refresh', () => runs.refresh()),
-    tabs.onDidChange(({ session }) => {
-      if (session.ended) runs.refresh();
-    }),
+    tabs.onDidOpen(({ session }) => void session.over.then(() => runs.refresh())),
   );
 }
 

@@ -23,12 +23,12 @@ export class StatusBar implements Disposable {
     this.#disposables = [
       this.#item,
       daemon.onDidChange(show),
-      tabs.onDidOpen(show),
-      tabs.onDidClose(show),
-      tabs.onDidChange(({ session }) => {
+      tabs.onDidOpen(({ session }) => {
         show();
-        if (session.ended) void daemon.refresh();
+        void session.over.then(() => daemon.refresh());
       }),
+      tabs.onDidClose(show),
+      tabs.onDidChange(show),
     ];
     this.#timer = setInterval(() => {
       if (window.state.focused) void daemon.refresh();
