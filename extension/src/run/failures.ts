@@ -2,6 +2,7 @@
 import { CodeRunnerError, type ErrorCode } from '@coderunner/daemon/protocol';
 import { l10n } from 'vscode';
 import type { Action } from '../console/messages.ts';
+import { translated } from '../translations.ts';
 import { TooMuch } from './collect.ts';
 
 export interface Failure {
@@ -58,8 +59,8 @@ export function explain(error: unknown, local: boolean): Failure {
       ? error
       : new CodeRunnerError('internal', error instanceof Error ? error.message : String(error), { cause: error });
   return {
-    message: known.message,
-    hint: known.hint,
+    message: translated(known.message),
+    hint: translated(known.hint),
     actions: mending(known, local).map((id) => ({ id, label: mendingLabel(id) })),
   };
 }

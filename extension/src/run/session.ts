@@ -6,6 +6,7 @@ import type { Phase, RunView } from '../console/messages.ts';
 import { Transcript } from '../console/transcript.ts';
 import type { Daemon } from '../daemon/daemon.ts';
 import { buildImage } from '../daemon/images.ts';
+import { translated } from '../translations.ts';
 import type { HashCache } from './collect.ts';
 import { explain, type Failure } from './failures.ts';
 import type { Program } from './program.ts';
@@ -114,7 +115,7 @@ export class Session {
       phase: this.#phase,
       ended,
       elapsedMs: this.#elapsedMs ?? (this.#startedAt === undefined ? null : Date.now() - this.#startedAt),
-      message: this.#failure?.message ?? run?.message ?? waiting(this.#phase),
+      message: this.#failure?.message ?? saidOf(run) ?? waiting(this.#phase),
       hint: this.#failure?.hint ?? null,
       actions: this.#failure?.actions ?? [],
       exitCode: run?.exitCode ?? null,
@@ -331,6 +332,11 @@ function sinceStart({ startedAt, endedAt }: Run): number {
 
 function isEndPhase(phase: Phase): boolean {
   return phase !== 'collecting' && phase !== 'connecting' && phase !== 'building' && isEnd(phase);
+}
+
+/** The daemon's verdict. What was cancelled was stopped: so the button is called. */
+function saidOf(run: Run | undefined): string | undefined {
+  return run?.message == null || run.message === 'Cancelled.' ? undefined : translated(run.message);
 }
 
 function waiting(phase: Phase): string | null {
