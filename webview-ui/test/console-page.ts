@@ -115,7 +115,7 @@ const WINDOW = `<!doctype html>
 </html>`;
 
 const POLICY =
-  "default-src 'none'; script-src 'nonce-test'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src blob: data:";
+  "default-src 'none'; script-src 'nonce-test'; style-src 'self' 'unsafe-inline'; font-src 'self'; img-src blob:";
 
 /** The extension's part, played by a test. */
 export class ConsolePage implements AsyncDisposable {

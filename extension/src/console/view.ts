@@ -273,7 +273,7 @@ export class Console implements WebviewViewProvider, Disposable {
       `script-src 'nonce-${nonce}'`,
       `style-src ${webview.cspSource} 'unsafe-inline'`,
       `font-src ${webview.cspSource}`,
-      'img-src blob: data:',
+      'img-src blob:',
     ].join('; ');
     return `<!doctype html>
 <html lang="${env.language}">
