@@ -50,9 +50,9 @@ const STATES: State[] = [
   { name: 'files', run: ended({ files: PLOT_FILES }), output: 'saved\r\n', says: ['Finished'] },
   {
     name: 'failed',
-    run: ended({ phase: 'failed', exitCode: 1, message: 'Failed with exit code 1' }),
+    run: ended({ phase: 'failed', exitCode: 1, problem: { path: 'src/main.py', line: 8 } }),
     output: TRACEBACK,
-    says: ['Failed with exit code 1', 'Problem in line 8'],
+    says: ['Failed', 'Problem in line 8'],
   },
   {
     name: 'out-of-memory',
