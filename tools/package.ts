@@ -4,7 +4,17 @@
  * the occasion: a hundred packages that nothing else here needs.
  */
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readFileSync, renameSync, rmdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '..');
@@ -13,7 +23,6 @@ const VSCE = '@vscode/vsce@4.1.0';
 
 /** From the repository's root, and where it goes in the package. */
 const CONTENTS: [from: string, to: string][] = [
-  ['extension/package.nls.json', 'package.nls.json'],
   ['extension/README.md', 'README.md'],
   ['extension/media', 'media'],
   ['extension/walkthrough', 'walkthrough'],
@@ -37,8 +46,12 @@ for (const [from, to] of CONTENTS)
 run(process.execPath, [join(ROOT, 'esbuild.mjs'), '--release', STAGE]);
 renameSync(join(STAGE, 'extension/dist'), join(STAGE, 'dist'));
 rmdirSync(join(STAGE, 'extension'));
+for (const name of readdirSync(join(ROOT, 'extension')).filter((file) => file.startsWith('package.nls.')))
+  cpSync(join(ROOT, 'extension', name), join(STAGE, name));
 const manifest = JSON.parse(readFileSync(join(ROOT, 'extension/package.json'), 'utf8'));
 const { devDependencies: _, ...published } = manifest;
+// All of it is meant to be in the package, which vsce warns of where nothing is left out.
+writeFileSync(join(STAGE, '.vscodeignore'), '');
 writeFileSync(join(STAGE, 'package.json'), `${JSON.stringify(published, null, 2)}\n`);
 
 const vsix = join(resolve(process.argv[2] ?? ROOT), `coderunner-${manifest.version}.vsix`);

@@ -76,6 +76,16 @@ export class Window {
     await this.page.locator('.tab.active').getByText(name).waitFor();
   }
 
+  /** By its name, which no other file of the workspace has, and the keyboard. */
+  async openByName(name: string): Promise<void> {
+    await this.page.keyboard.press('Control+p');
+    await this.page.locator('.quick-input-widget input').fill(name);
+    await this.page.locator('.quick-input-list .monaco-list-row').getByText(name, { exact: true }).first().waitFor();
+    await this.page.keyboard.press('Enter');
+    await this.page.locator('.tab.active').getByText(name, { exact: true }).waitFor();
+    await this.page.locator('.editor-instance .view-lines').waitFor();
+  }
+
   lens(title: string | RegExp): Locator {
     return this.page.locator('.codelens-decoration a', { hasText: title }).first();
   }
@@ -85,8 +95,8 @@ export class Window {
     await this.screen.filter({ hasText: text }).waitFor({ timeout });
   }
 
-  async says(text: string | RegExp): Promise<void> {
-    await this.verdict.filter({ hasText: text }).waitFor();
+  async says(text: string | RegExp, timeout = PATIENCE_MS): Promise<void> {
+    await this.verdict.filter({ hasText: text }).waitFor({ timeout });
   }
 
   async type(text: string): Promise<void> {
