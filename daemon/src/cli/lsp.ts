@@ -1,27 +1,55 @@
 /** `coderunner lsp`: a language server for editors, on stdin and stdout. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { watch } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
 import { basename, dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { createConnection } from 'vscode-languageserver/node';
-import { loadConfig } from '../config.ts';
+import { type Config, loadConfig } from '../config.ts';
 import { serveLanguages } from '../lsp/server.ts';
 import { uriOf } from '../lsp/uris.ts';
 import type { Run } from '../protocol/resources.ts';
-import { loadRuntimes } from '../runtimes/load.ts';
+import { addedRuntimesFolder, loadRuntimes, ownRoots } from '../runtimes/load.ts';
 
 /** What is kept of a program's output: errors stand at the end. */
 const KEPT_CHARACTERS = 256 * 1024;
+const SETTLES_AFTER_MS = 100;
 
 /** Serves until the client goes. */
 export async function serveLsp(): Promise<never> {
-  const { runtimes, broken } = await loadRuntimes(loadConfig());
-  // Editors keep what a server writes there as its log.
-  for (const { problem } of broken) process.stderr.write(`${problem}\n`);
-  serveLanguages(createConnection(process.stdin, process.stdout), runtimes, launch);
+  const config = loadConfig();
+  const connection = createConnection(process.stdin, process.stdout);
+  const update = serveLanguages(connection, await languages(config), launch);
+  await watchLanguages(config, async () => update(await languages(config)));
   // The connection ends the process, when it is told to or when the client is gone.
   return new Promise<never>(() => {});
+}
+
+async function languages(config: Config) {
+  const { runtimes, broken } = await loadRuntimes(config);
+  // Editors keep what a server writes there as its log.
+  for (const { problem } of broken) process.stderr.write(`${problem}\n`);
+  return runtimes;
+}
+
+/** Users' own languages come and go; a copy, or an editor that saves, changes many things at once. */
+async function watchLanguages(config: Config, changed: () => Promise<void>): Promise<void> {
+  const complain = (error: Error) => void process.stderr.write(`Languages are not followed: ${error.message}\n`);
+  let settling: NodeJS.Timeout | undefined;
+  const settle = () => {
+    clearTimeout(settling);
+    settling = setTimeout(() => changed().catch(complain), SETTLES_AFTER_MS);
+  };
+  await mkdir(addedRuntimesFolder(config), { recursive: true, mode: 0o700 }).catch(complain);
+  for (const folder of ownRoots(config)) {
+    try {
+      watch(folder, { recursive: true }, settle).on('error', complain);
+    } catch (error) {
+      complain(error as Error);
+    }
+  }
 }
 
 /** Runs a file as `coderunner run` does: that is the one place that knows which files go along. */

@@ -68,17 +68,23 @@ export type Launch = (path: string, signal: AbortSignal) => Promise<Omit<RunEnde
 
 /**
  * Serves one client. Listens as soon as this returns.
+ * @returns to be told when there are other languages
  * @throws CodeRunnerError bad_runtime
  */
-export function serveLanguages(connection: Connection, data: readonly LanguageData[], launch: Launch): void {
-  new Server(connection, new Languages(data), manifestsOf(data), launch);
+export function serveLanguages(
+  connection: Connection,
+  data: readonly LanguageData[],
+  launch: Launch,
+): (data: readonly LanguageData[]) => void {
+  const server = new Server(connection, data, launch);
   connection.listen();
+  return (now) => server.update(now);
 }
 
 class Server {
   readonly #connection: Connection;
-  readonly #languages: Languages;
-  readonly #manifests: readonly string[];
+  #languages: Languages;
+  #manifests: readonly string[];
   readonly #launch: Launch;
   readonly #documents: TextDocuments<TextDocument>;
   readonly #runs = new LastRuns((uri) => this.#openDocument(uri) !== undefined || existsSync(pathOf(uri) ?? ''));
@@ -93,12 +99,14 @@ class Server {
   #folders: string[] = [];
   #options: ServerOptions = {};
   #canRefreshLenses = false;
+  #canWatchFiles = false;
+  #canSynchronize = false;
   #canCreateFiles = false;
 
-  constructor(connection: Connection, languages: Languages, manifests: readonly string[], launch: Launch) {
+  constructor(connection: Connection, data: readonly LanguageData[], launch: Launch) {
     this.#connection = connection;
-    this.#languages = languages;
-    this.#manifests = manifests;
+    this.#languages = new Languages(data);
+    this.#manifests = manifestsOf(data);
     this.#launch = launch;
     this.#documents = new TextDocuments({
       create: TextDocument.create,
@@ -126,6 +134,17 @@ class Server {
     this.#documents.listen(connection);
   }
 
+  /** Takes other languages. */
+  update(data: readonly LanguageData[]): void {
+    this.#languages = new Languages(data);
+    this.#languages.add(this.#options.languageIds ?? []);
+    const before = this.#manifests;
+    this.#manifests = manifestsOf(data);
+    this.#followManifests(this.#manifests.filter((name) => !before.includes(name)));
+    this.#settleAll();
+    this.#refreshLenses();
+  }
+
   #initialize({ capabilities, initializationOptions, workspaceFolders, rootUri }: InitializeParams): InitializeResult {
     if (isServerOptions.Check(initializationOptions)) this.#options = initializationOptions;
     this.#say = speaker(this.#options.strings);
@@ -134,12 +153,12 @@ class Server {
     const { workspace, textDocument } = capabilities;
     this.#canRefreshLenses = workspace?.codeLens?.refreshSupport === true;
     this.#canCreateFiles = workspace?.workspaceEdit?.resourceOperations?.includes('create') === true;
-    const follows = {
-      folders: workspace?.workspaceFolders === true,
-      files: workspace?.didChangeWatchedFiles?.dynamicRegistration === true,
-      manifests: textDocument?.synchronization?.dynamicRegistration === true,
-    };
-    this.#connection.onInitialized(() => this.#follow(follows));
+    this.#canWatchFiles = workspace?.didChangeWatchedFiles?.dynamicRegistration === true;
+    this.#canSynchronize = textDocument?.synchronization?.dynamicRegistration === true;
+    this.#connection.onInitialized(() => {
+      if (workspace?.workspaceFolders === true) this.#followFolders();
+      this.#followManifests(this.#manifests);
+    });
     return {
       serverInfo: { name: 'coderunner', version: VERSION },
       capabilities: {
@@ -154,25 +173,27 @@ class Server {
     };
   }
 
-  /** What happens around the documents, where the client tells of it. */
-  #follow({ folders, files, manifests }: { folders: boolean; files: boolean; manifests: boolean }): void {
-    if (folders)
-      this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
-        const gone = new Set(removed.map(({ uri }) => canonical(uri)));
-        this.#folders = [...this.#folders.filter((uri) => !gone.has(uri)), ...added.map(({ uri }) => canonical(uri))];
-        this.#settleAll();
-      });
-    const patterns = this.#manifests.map((name) => `**/${name}`);
+  #followFolders(): void {
+    this.#connection.workspace.onDidChangeWorkspaceFolders(({ added, removed }) => {
+      const gone = new Set(removed.map(({ uri }) => canonical(uri)));
+      this.#folders = [...this.#folders.filter((uri) => !gone.has(uri)), ...added.map(({ uri }) => canonical(uri))];
+      this.#settleAll();
+    });
+  }
+
+  /** Has the client tell of files that name packages, where it can. */
+  #followManifests(names: readonly string[]): void {
+    const patterns = names.map((name) => `**/${name}`);
     if (patterns.length === 0) return;
     const register = this.#connection.client;
     const registered: Promise<unknown>[] = [];
-    if (files)
+    if (this.#canWatchFiles)
       registered.push(
         register.register(DidChangeWatchedFilesNotification.type, {
           watchers: patterns.map((globPattern) => ({ globPattern })),
         }),
       );
-    if (manifests) {
+    if (this.#canSynchronize) {
       const documentSelector = patterns.map((pattern) => ({ scheme: 'file', pattern }));
       registered.push(
         register.register(DidOpenTextDocumentNotification.type, { documentSelector }),

@@ -1,9 +1,9 @@
 /** The language server as editors have it: the built command, spoken to over its stdin and stdout. */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
   createMessageConnection,
   type MessageConnection,
@@ -11,8 +11,10 @@ import {
   StreamMessageWriter,
 } from 'vscode-jsonrpc/node';
 import type { CodeAction, CodeLens, Diagnostic, Hover, PublishDiagnosticsParams } from 'vscode-languageserver';
-import { BUNDLED_RUNTIMES } from '../../src/config.ts';
 import { Cli, type Running } from '../support/cli.ts';
+import { until } from '../support/test-pool.ts';
+
+const RUBY = fileURLToPath(new URL('../../../examples/runtimes/ruby', import.meta.url));
 
 /** An editor with one server. */
 class Editor implements AsyncDisposable {
@@ -214,20 +216,26 @@ describe('coderunner lsp', () => {
     await editor.tell('textDocument/didOpen', {
       textDocument: { uri: 'file:///%', languageId: 'python', version: 1, text: 'import numpy' },
     });
-    await editor.diagnosed('file:///%', ([hint]) => hint?.code === 'not-installed');
+    await editor.diagnosed('file:///%', ([hint]) => hint?.code === 'not-listed');
     assert.equal(titles(await editor.ask('codeLens', uri)).length, 1);
     assert.equal(await editor.close(), 0);
   });
 
+  it('sees languages come and go', async () => {
+    await using editor = await Editor.open(cli);
+    const uri = await editor.show('main.rb', 'puts 1\n', 'ruby');
+    const lenses = async () => titles(await editor.ask('codeLens', uri)).length;
+    assert.equal(await lenses(), 0);
+    const ruby = join(cli.dataDir, 'runtimes/ruby');
+    await cp(RUBY, ruby, { recursive: true });
+    await until(async () => (await lenses()) === 1);
+    await rm(ruby, { recursive: true });
+    await until(async () => (await lenses()) === 0);
+    assert.equal(await editor.close(), 0);
+  });
+
   it('marks a package that is not listed, until it is added', async () => {
-    const runtimes = join(cli.folder, 'runtimes');
-    await mkdir(runtimes);
-    await cp(join(BUNDLED_RUNTIMES, 'python'), join(runtimes, 'python'), { recursive: true });
-    const file = join(runtimes, 'python/runtime.json');
-    const install = { detect: ['requirements.txt'], argv: ['pip', 'install', '-r', 'requirements.txt'] };
-    await writeFile(file, JSON.stringify({ ...JSON.parse(await readFile(file, 'utf8')), install }));
-    await using installs = await Cli.create({ CODERUNNER_RUNTIMES_PATH: runtimes });
-    await using editor = await Editor.open(installs);
+    await using editor = await Editor.open(cli);
     const uri = await editor.show('main.py', 'import yaml\n');
     const [hint] = await editor.diagnosed(uri, ({ length }) => length > 0);
     assert.equal(hint?.message, 'There is no requirements.txt that names `pyyaml`: the sandbox will not have it.');

@@ -43,7 +43,11 @@ export class Daemon implements Disposable {
 
   /** One client for everything; it finds, or starts, the daemon when it is first used. */
   get client(): Client {
-    this.#client ??= new Client({ locate: () => this.#locate() });
+    this.#client ??= new Client({
+      locate: () => this.#locate(),
+      // Where that fails, the next run asks again.
+      onRuntimesChanged: () => void this.runtimes(true).catch(() => {}),
+    });
     return this.#client;
   }
 

@@ -238,7 +238,13 @@ export class Session {
   }
 
   async #runtime(): Promise<RuntimeInfo> {
-    const chosen = chooseRuntime(this.program, await this.#daemon.runtimes(), await firstLine(this.program));
+    const line = await firstLine(this.program);
+    const choose = async (fresh: boolean) => chooseRuntime(this.program, await this.#daemon.runtimes(fresh), line);
+    // It may have been added since.
+    const chosen = await choose(false).catch((error: unknown) => {
+      if (error instanceof CodeRunnerError && error.code === 'unknown_runtime') return choose(true);
+      throw error;
+    });
     if (chosen.state === 'ready') return chosen;
     // It may have been built since.
     const now = (await this.#daemon.runtimes(true)).find(({ id }) => id === chosen.id) ?? chosen;
