@@ -64,7 +64,7 @@ const Editor = Type.Object(
       ),
     ),
   },
-  { ...closed, description: 'What the [language server](guide.md#other-editors) looks for in a document' },
+  { ...closed, description: 'What the [language server](guide.md#other-editors) looks for in a document, below' },
 );
 
 /** What a run may choose. The values are all there are, so nothing that a user types reaches a command line. */
@@ -101,7 +101,8 @@ const Compilation = Type.Object(
     outputs: optional(
       Type.Array(text(OWN_FOLDER, OWN_PATH), {
         minItems: 1,
-        description: 'Globs below `.coderunner/`: what the run needs, and is kept for the next one with the same files',
+        description:
+          'Patterns of files below `.coderunner/` that the compiler makes and the run needs. They are kept, and the same sources with the same options, environment and image are not compiled again',
       }),
     ),
     limits: optional(
@@ -110,7 +111,11 @@ const Compilation = Type.Object(
         description: 'Of this stage: `wall` (60s), `cpu` (60s), `output` (1MiB), `file` (256MiB)',
       }),
     ),
-    memory: optional(amount('What it needs, where that is more than the run may have')),
+    memory: optional(
+      amount(
+        'What the container must have for the compiler, where a run may ask for less; the run’s own limit holds from the program’s start',
+      ),
+    ),
   },
   closed,
 );
@@ -131,25 +136,31 @@ const ManifestRule = Type.Object(
 
 const Installation = Type.Object(
   {
-    tool: text('^[a-z][a-z0-9-]{0,39}$', 'small letters, digits and -', 'Its name in `CODERUNNER_REGISTRIES`'),
+    tool: text(
+      '^[a-z][a-z0-9-]{0,39}$',
+      'small letters, digits and -',
+      'The package manager’s name in `CODERUNNER_REGISTRIES`',
+    ),
     detect: Type.Array(ManifestRule, {
       minItems: 1,
       description:
-        'Which `file` names packages, the first of them counts; `when`: what its text is like where there are any; `with`: files that go along',
+        'Manifests, the first that is there counts, nearest to the entry: `file`; `when`: a pattern of a text that names packages; `with`: files beside it that go along (`name`, or `**/name` anywhere below; `*` for a part of a name)',
     }),
-    registries: argv('Prints the addresses that the tool asks by itself, one a line'),
-    argv: argv('Installs, in a container of its own; `${manifest}` stands for the file'),
+    registries: argv('Prints the addresses that the tool asks when it is told nothing, one a line'),
+    argv: argv(
+      'Installs, in the manifest’s folder; `${manifest}` is the file’s name. `CODERUNNER_REGISTRY` (a mirror, or empty), `CODERUNNER_CA` (a file of authorities), `CODERUNNER_INSTALL_SCRIPTS` (`on`, `off`) and `HTTPS_PROXY` are set',
+    ),
     output: text(
       '^[A-Za-z0-9._-]+$',
       'a folder’s name without others around it',
-      'The folder beside the manifest that holds the packages afterwards',
+      'The folder beside the manifest whose contents are kept',
     ),
     target: text(
       '^(/[A-Za-z0-9._-]+)+$',
       'an absolute path',
-      'Where they are mounted, to be read, for the stages that follow',
+      'Where they are mounted, read-only, for the stages that follow',
     ),
-    env: optional(env('Environment of the stages that follow')),
+    env: optional(env('Environment of those stages, only where packages are mounted')),
     failures: optional(
       Type.Array(
         Type.Object(
@@ -199,7 +210,7 @@ const RuntimeFile = Type.Object(
       description: 'Endings of files that choose it',
     }),
     entry: text(RELATIVE, 'a path below the workspace', 'The file to run when none is named'),
-    env: optional(env('Environment of the program, below what the run gives')),
+    env: optional(env('Environment of the program, below what the run gives; what the image sets is not seen')),
     options: optional(
       Type.Record(Type.String({ pattern: '^[a-z][A-Za-z0-9-]{0,39}$' }), Option, {
         ...closed,
@@ -228,16 +239,20 @@ const RuntimeFile = Type.Object(
     ),
     install: optional(
       Type.Union([Installation, Type.Null()], {
-        description: 'How packages are installed, below; `null` for not at all',
+        description: 'A stage in a container of its own that brings packages, below; `null` for none',
       }),
     ),
     services: optional(
       Type.Array(text('^[a-z][a-z0-9-]{0,39}$', 'a service’s name'), {
-        description: 'What runs beside every program, such as `mariadb`',
+        description: 'What runs beside every program, such as `["mariadb"]`; a run may ask for it by itself, too',
       }),
     ),
     results: optional(
-      text(OWN_FOLDER, OWN_PATH, 'A file below `.coderunner/` that its runner writes tables into, for the console'),
+      text(
+        OWN_FOLDER,
+        OWN_PATH,
+        'A file below `.coderunner/` that the program’s runner writes [tables](protocol.md#results) into',
+      ),
     ),
     outOfMemory: optional(
       Type.Object(
