@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
 import tar from 'tar-stream';
+import { Client } from '../../src/client/client.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
 import type { RuntimeInfo, RuntimeList } from '../../src/protocol/index.ts';
 import { Cli } from '../support/cli.ts';
@@ -111,12 +112,16 @@ describe('a language of one’s own', function () {
         ({ runtime }) => runtime === 'greet',
       )?.idle;
     await until(async () => (await waiting()) === 1);
-    const old = await client.start({ runtime: 'greet', files });
+    const told = Promise.withResolvers<void>();
+    await using editor = new Client({ locate: async () => client, onRuntimesChanged: told.resolve });
+    const contents = files.map(({ path, content }) => ({ path, content: Buffer.from(content) }));
+    const old = await editor.start({ runtime: 'greet', files: contents }, { onOutput() {} });
     await client.printed(old.id, 'one waits');
 
     await language({ version: 'two', runtime: { version: '2' } });
     const second = await add();
     assert.equal(second.code, 0, second.stderr);
+    await told.promise;
     const later = await client.start({ runtime: 'greet', files });
     for (const { id } of [old, later]) await client.fetch('POST', `/v1/runs/${id}/stdin?eof=1`, 'hello\n');
     assert.equal((await client.follow(old.id)).stdout, 'one waits\none hello Ada\n');
