@@ -66,7 +66,7 @@ export class CodeServer implements AsyncDisposable {
     const folder = await mkdtemp(join(tmpdir(), 'coderunner-vscode-'));
     const shared = ['--accept-server-license-terms', '--server-data-dir', folder, '--telemetry-level', 'off'];
     await mkdir(join(folder, 'data/Machine'), { recursive: true });
-    await writeFile(join(folder, 'data/Machine/settings.json'), JSON.stringify({ ...QUIET, ...options.settings }));
+    await writeSettings(folder, options.settings);
     for (const vsix of options.vsix ?? []) {
       const child = spawn(NODE, [SERVER_MAIN, ...shared, '--install-extension', vsix], {
         stdio: ['ignore', 'pipe', 'inherit'],
@@ -127,6 +127,11 @@ export class CodeServer implements AsyncDisposable {
     return url.href;
   }
 
+  /** Changes the user's settings; open windows take them over. */
+  async configure(settings: Record<string, unknown>): Promise<void> {
+    await writeSettings(this.#folder, settings);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     process.off('exit', this.#kill);
     while (this.#kill()) await sleep(LOOK_EVERY_MS);
@@ -143,6 +148,10 @@ export class CodeServer implements AsyncDisposable {
       throw error;
     }
   };
+}
+
+async function writeSettings(folder: string, settings: Record<string, unknown> = {}): Promise<void> {
+  await writeFile(join(folder, 'data/Machine/settings.json'), JSON.stringify({ ...QUIET, ...settings }));
 }
 
 /** The browser that shows the window. @throws Error naming what to install */
