@@ -26,9 +26,7 @@ export class Find {
       const button = iconButton(icon, t('{0} (Alt+{1})', t(label), letter.toUpperCase()), () => {
         this.#switches[name] = !this.#switches[name];
         button.setAttribute('aria-pressed', String(this.#switches[name]));
-        // The addon compares its options only with themselves, and would keep the marks of before.
-        this.#screen()?.endFind();
-        this.#search('next', true);
+        this.#begin();
       });
       button.classList.add('small');
       button.setAttribute('aria-pressed', 'false');
@@ -89,6 +87,11 @@ export class Find {
     else this.open();
   }
 
+  /** The theme was changed. */
+  repaint(): void {
+    if (this.isOpen) this.#begin();
+  }
+
   /** @param index of the current match, from 0 on; -1 where there are more than are marked */
   found(index: number, count: number): void {
     const none = count === 0 && this.#input.value !== '';
@@ -96,6 +99,12 @@ export class Find {
     if (none || this.#input.value === '') this.#count.textContent = t('No results');
     else if (index < 0) this.#count.textContent = t('{0}+ results', number(count));
     else this.#count.textContent = t('{0} of {1}', number(index + 1), number(count));
+  }
+
+  /** Anew: the addon compares its options only with themselves, and would keep the marks of before. */
+  #begin(): void {
+    this.#screen()?.endFind();
+    this.#search('next', true);
   }
 
   #search(direction: 'next' | 'previous', incremental = false): void {

@@ -69,6 +69,7 @@ class Page {
     document.body.addEventListener('keydown', (event) => this.#onKey(event));
     onThemeChange(() => {
       for (const { screen } of this.#tabs.values()) screen.repaint();
+      this.#find.repaint();
     });
     for (const tab of tabs) this.#update(tab);
     if (active !== null) this.#activate(active, false);

@@ -308,6 +308,27 @@ describe("The console's page", () => {
     assert.notEqual(await color('red'), dark[0]);
   });
 
+  it('marks what is searched for in the colours of the theme, also of another one', async () => {
+    await using console = await open(tab(running()));
+    await console.prints('one apple\r\ntwo apples\r\n');
+    console.send({ type: 'find' });
+    await console.frame.getByRole('textbox', { name: 'Find', exact: true }).fill('apple');
+    // The terminal draws each marked character by itself.
+    const mark = '.xterm-rows > div:nth-child(2) span:nth-child(2)';
+    const color = () => console.frame.locator(mark).evaluate((span) => getComputedStyle(span).backgroundColor);
+    await console.frame.getByText(/^[12] of 2$/).waitFor();
+    const dark = await color();
+    await console.setTheme('light');
+    await console.frame.waitForFunction(
+      ({ selector, before }) => {
+        const span = document.querySelector(selector);
+        const now = span && getComputedStyle(span).backgroundColor;
+        return now && now !== before && now !== 'rgba(0, 0, 0, 0)';
+      },
+      { selector: mark, before: dark },
+    );
+  });
+
   it('takes the editor’s font, and its changes', async () => {
     await using console = await open(tab(running()));
     const { rows } = await console.hears('resize', (size) => size.tab === 7);
