@@ -30,11 +30,15 @@ async function make(): Promise<Desk> {
   return { environment, server, browser };
 }
 
-/** A window with a fresh copy of test/fixtures/NAME, which remembers nothing of other windows. */
-export async function openWindow(name: string): Promise<Window & { folder: string }> {
+/**
+ * A window with a fresh copy of test/fixtures/NAME, which remembers nothing of other windows.
+ * @param language another one than English; of VS Code itself only what extensions say is in it
+ */
+export async function openWindow(name: string, language?: string): Promise<Window & { folder: string }> {
   const { environment, server, browser } = await sharedDesk();
   const folder = await environment.workspace(name);
   const context: BrowserContext = await browser.newContext({ permissions: ['clipboard-read', 'clipboard-write'] });
+  if (language) await context.addInitScript(`globalThis._VSCODE_NLS_LANGUAGE = '${language}'`);
   const window = await Window.open(context, server.url(folder, { development: EXTENSION }));
   return Object.assign(window, { folder });
 }
