@@ -27,7 +27,7 @@ export function size(bytes: number): string {
   return `${number(value, value < 10 ? 1 : 0)} ${UNITS[unit]}`;
 }
 
-const UNITS = ['KB', 'MB', 'GB', 'TB'];
+const UNITS = ['KiB', 'MiB', 'GiB', 'TiB'];
 
 /** How a state looks; `tone` is a colour of the theme. */
 export interface Look {

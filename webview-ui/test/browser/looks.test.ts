@@ -45,7 +45,7 @@ const STATES: State[] = [
     name: 'finished',
     run: ended(),
     output: PROGRAM,
-    says: ['Finished', '1.24 s', 'exit code 0', 'CPU 310 ms', 'memory 23 MB'],
+    says: ['Finished', '1.24 s', 'exit code 0', 'CPU 310 ms', 'memory 23 MiB'],
   },
   { name: 'files', run: ended({ files: PLOT_FILES }), output: 'saved\r\n', says: ['Finished'] },
   {

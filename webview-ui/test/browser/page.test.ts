@@ -245,7 +245,7 @@ describe("The console's page", () => {
       assert.deepEqual(await console.hears('file'), { type: 'file', run: 1, path: 'plot.png' });
       console.send({ type: 'file', run: 1, path: 'plot.png', mediaType: 'image/png', data: PLOT });
       await console.frame.getByRole('img', { name: 'plot.png' }).waitFor();
-      await console.frame.getByText('12 KB').waitFor();
+      await console.frame.getByText('12 KiB').waitFor();
       await button(console, 'out/data.csv').click();
       await console.hears('openProduced', ({ path }) => path === 'out/data.csv');
       await button(console, 'Save out/data.csv…').focus();

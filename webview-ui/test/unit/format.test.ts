@@ -21,15 +21,15 @@ describe('What the line above the terminal says', () => {
 
   it('counts bytes as limits do', () => {
     const sizes = [0, 1_023, 1_024, 1_740, 23 * 1024 ** 2, 1_023 * 1024 ** 2, 5 * 1024 ** 4];
-    assert.deepEqual(sizes.map(size), ['0 bytes', '1,023 bytes', '1.0 KB', '1.7 KB', '23 MB', '1.0 GB', '5.0 TB']);
+    assert.deepEqual(sizes.map(size), ['0 bytes', '1,023 bytes', '1.0 KiB', '1.7 KiB', '23 MiB', '1.0 GiB', '5.0 TiB']);
   });
 
   it('leaves out what is not known', () => {
     assert.deepEqual(measuresOf(running()), []);
-    assert.deepEqual(measuresOf(ended()), ['exit code 0', 'CPU 310 ms', 'memory 23 MB']);
+    assert.deepEqual(measuresOf(ended()), ['exit code 0', 'CPU 310 ms', 'memory 23 MiB']);
     assert.deepEqual(measuresOf(ended({ exitCode: null, signal: 'SIGSEGV', cpuMs: null })), [
       'SIGSEGV',
-      'memory 23 MB',
+      'memory 23 MiB',
     ]);
   });
 
@@ -47,6 +47,6 @@ describe('What the line above the terminal says', () => {
   it('speaks the language of the window', () => {
     setLanguage('de', { Running: 'Läuft', 'exit code {0}': 'Exit-Code {0}' });
     assert.equal(wordsOf({ phase: 'running', message: null }), 'Läuft');
-    assert.deepEqual(measuresOf(ended({ cpuMs: null, peakMemoryBytes: 1_740 })), ['Exit-Code 0', 'memory 1,7 KB']);
+    assert.deepEqual(measuresOf(ended({ cpuMs: null, peakMemoryBytes: 1_740 })), ['Exit-Code 0', 'memory 1,7 KiB']);
   });
 });
