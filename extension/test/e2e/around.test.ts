@@ -79,10 +79,13 @@ describe('Around the console', () => {
       .getByRole('treeitem', { name: /ask\.py/ })
       .first();
     await item.hover();
+    const former = (await item.textContent()) ?? '';
     await item.getByRole('button', { name: 'Run Again' }).click();
     await window.says('Running');
     await window.type('Barbara\n');
     await window.shows('Hello, Barbara.');
+    // The list is read anew when a run has ended.
+    await item.filter({ hasNotText: former }).waitFor();
     await item.click();
     await window.shows('Hello, Barbara.');
     await window.command('View: Show Explorer');
