@@ -139,7 +139,10 @@ class Page {
       else this.#show();
       return;
     }
-    this.#tabs.set(tab.id, this.#create(tab));
+    const view = this.#create(tab);
+    this.#tabs.set(tab.id, view);
+    // Often the first news of a run is the tab itself. What had ended before the page was there is none.
+    if (!tab.run.ended) this.#live.textContent = view.news;
     this.#activate(tab.id, false);
   }
 

@@ -83,8 +83,12 @@ export class TabView {
       this.#scrollAt = undefined;
       this.#begin();
     } else this.#connect();
-    const said = wordsOf(tab.run);
-    return tab.run.id === before.id && said === wordsOf(before) ? undefined : `${tab.title}: ${said}`;
+    return tab.run.id === before.id && wordsOf(tab.run) === wordsOf(before) ? undefined : this.news;
+  }
+
+  /** How its run is doing, in words to be announced. */
+  get news(): string {
+    return `${this.title}: ${wordsOf(this.run)}`;
   }
 
   set settings(settings: ConsoleSettings) {

@@ -89,7 +89,12 @@ export class CodeServer implements AsyncDisposable {
         ...shared,
       ],
       // A group of its own: its extension hosts outlive it a little, and would still be writing.
-      { env: { ...process.env, ...options.env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true },
+      // It leaves its sockets behind when it is killed, in the folder that is removed then.
+      {
+        env: { ...process.env, XDG_RUNTIME_DIR: folder, ...options.env },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true,
+      },
     );
     const complaints: string[] = [];
     createInterface({ input: child.stderr }).on('line', (line) => complaints.push(line));

@@ -24,6 +24,8 @@ const ARGUMENTS = [
 const SCREENSHOTS = join(EXTENSION, 'dist/screenshots');
 /** Long enough for a machine that does other things, too. */
 const PATIENCE_MS = 60_000;
+const PALETTE_MS = 10_000;
+const PALETTE_TRIES = 6;
 
 export async function launchBrowser(): Promise<Browser> {
   return chromium.launch({ executablePath: await findChromium(), args: ARGUMENTS });
@@ -111,12 +113,21 @@ export class Window {
     await this.page.keyboard.press('Control+v');
   }
 
-  /** By its name in the command palette. */
+  /** By its name in the command palette. Opened anew when it has gone: whatever appears as a window starts takes the focus from it. */
   async command(name: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    const input = this.page.locator('.quick-input-widget input');
-    await input.fill(`>${name}`);
-    await this.page.locator('.quick-input-list .monaco-list-row').getByText(name, { exact: true }).first().waitFor();
+    const widget = this.page.locator('.quick-input-widget');
+    const row = widget.locator('.quick-input-list .monaco-list-row').getByText(name, { exact: true }).first();
+    for (let tries = 1; ; tries++) {
+      await this.page.keyboard.press('F1');
+      try {
+        await widget.locator('input').fill(`>${name}`, { timeout: PALETTE_MS });
+        await row.waitFor({ timeout: PALETTE_MS });
+        break;
+      } catch (error) {
+        if (tries === PALETTE_TRIES) throw error;
+        await this.page.keyboard.press('Escape');
+      }
+    }
     await this.page.keyboard.press('Enter');
   }
 

@@ -339,6 +339,7 @@ describe("The console's page", () => {
   it('announces how a run goes, and reads its output to screen readers', async () => {
     await using console = await ConsolePage.open(browser);
     console.start([tab(running({ phase: 'starting' }))], { screenReader: true });
+    await announced(console, 'main.py: Starting');
     console.send({ type: 'tab', tab: tab(running()) });
     await announced(console, 'main.py: Running');
     await console.prints('hello\r\n');

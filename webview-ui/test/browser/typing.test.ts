@@ -99,6 +99,7 @@ describe('Typing into the console', () => {
       const seen: string[] = await console.frame.evaluate('keys');
       const keys = seen.filter((key) => !['Control', 'Shift'].includes(key));
       assert.deepEqual(keys, ['p', 'P', 'F1']);
+      await console.hears('input');
       assert.equal(console.input, '\x17');
     });
 
