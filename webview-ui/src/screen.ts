@@ -63,6 +63,8 @@ export class Screen {
   #drawnLine: { start: Position; cursor: Position } | undefined;
   #queue: Item[] = [];
   #busy = false;
+  /** Writes that xterm.js has not taken in yet. */
+  #untaken = 0;
   #mode: Mode = { tty: false, input: false };
   /** Whether questions of the program are answered. */
   #answers = false;
@@ -315,7 +317,7 @@ export class Screen {
   #enqueue(item: Item): void {
     // Nothing to take away first, and nothing to wait for: as fast as xterm.js takes it.
     if (!this.#busy && this.#line.isEmpty && typeof item.text === 'string') {
-      this.#terminal.write(item.text, item.done);
+      this.#put(item.text, item.done);
       return;
     }
     this.#queue.push(item);
@@ -331,10 +333,10 @@ export class Screen {
       this.#queue = [];
       for (const { text, done } of items) {
         if (typeof text === 'string') {
-          this.#terminal.write(text, done);
+          this.#put(text, done);
         } else {
           await this.#written('');
-          this.#terminal.write(text(), done);
+          this.#put(text(), done);
         }
       }
       await this.#drawLine();
@@ -343,7 +345,20 @@ export class Screen {
   }
 
   #written(text: string): Promise<void> {
-    return new Promise((resolve) => this.#terminal.write(text, resolve));
+    return new Promise((resolve) => this.#put(text, resolve));
+  }
+
+  /** xterm.js takes things in by timers, behind whatever a busy window does: where there is nothing to take in, nothing waits for one. */
+  #put(text: string, done?: () => void): void {
+    if (text === '' && this.#untaken === 0) {
+      done?.();
+      return;
+    }
+    this.#untaken++;
+    this.#terminal.write(text, () => {
+      this.#untaken--;
+      done?.();
+    });
   }
 
   #redrawLine(): void {

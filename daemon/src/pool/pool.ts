@@ -18,7 +18,10 @@ import { imageName } from '../runtimes/service.ts';
 import type { EngineLink } from './engine-link.ts';
 import { Sandbox } from './sandbox.ts';
 
-/** A refill waits this long after a lease, or until the lease ends, so that it does not take processor time from the run that a person waits for. */
+/**
+ * A refill waits this long after a lease, even one that has ended, so that it takes no processor time from the run that a person waits
+ * for, nor from showing what it printed. Whoever waits for a container is not kept waiting by it.
+ */
 const REFILL_DELAY_MS = 250;
 /** A busy machine takes its time with a JVM or a database; a container that gives up on them runs everything cold. */
 const WARM_WITHIN_MS = 45_000;
@@ -444,8 +447,6 @@ export class Pool {
   async #giveUp(shelf: Shelf, sandbox: Sandbox): Promise<void> {
     shelf.leased--;
     this.#forget(shelf);
-    if (shelf.backOffMs === undefined) shelf.resume();
-    this.#fill(shelf);
     await this.#remove(sandbox);
   }
 

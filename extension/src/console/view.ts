@@ -93,7 +93,7 @@ export class Console implements WebviewViewProvider, Disposable {
     if (focus || !this.#view) {
       this.#focusWhenReady = focus;
       await commands.executeCommand(`${CONSOLE_VIEW}.focus`, { preserveFocus: !focus });
-    } else {
+    } else if (!this.#view.visible) {
       this.#view.show(true);
     }
     if (tab) this.#post({ type: 'activate', tab: tab.id, focus });

@@ -7,6 +7,7 @@ import { type Disposable, type LogOutputChannel, Uri, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setting } from '../configuration.ts';
 import type { LocalDaemon } from '../daemon/local.ts';
+import { Later } from '../later.ts';
 import type { Languages } from '../run/languages.ts';
 import type { Tab, Tabs } from '../run/tabs.ts';
 import { verdictOf } from '../run/verdict.ts';
@@ -23,6 +24,9 @@ export class LanguageServer implements Disposable {
   readonly #languages: Languages;
   readonly #log: LogOutputChannel;
   readonly #watching: Disposable[];
+  /** Whose runs it has not been told the news of. */
+  readonly #news = new Set<Tab>();
+  readonly #tellLater = new Later(() => this.#tellNews());
   #client: LanguageClient | undefined;
   #needed = false;
   /** Starts and stops come one after the other. */
@@ -34,6 +38,7 @@ export class LanguageServer implements Disposable {
     this.#languages = languages;
     this.#log = log;
     this.#watching = [
+      this.#tellLater,
       workspace.onDidOpenTextDocument(({ languageId }) => this.#opened(languageId)),
       languages.onDidChange(() => this.#restart()),
       workspace.onDidChangeConfiguration((event) => {
@@ -96,10 +101,19 @@ export class LanguageServer implements Disposable {
   #follow(tab: Tab): void {
     const { session } = tab;
     this.#opened(tab.program.languageId ?? '');
-    this.#tell(tab);
+    const hasNews = () => {
+      this.#news.add(tab);
+      this.#tellLater.ask();
+    };
+    hasNews();
     void session.over.then(() => {
-      if (tab.session === session) this.#tell(tab);
+      if (tab.session === session) hasNews();
     });
+  }
+
+  #tellNews(): void {
+    for (const tab of this.#news) this.#tell(tab);
+    this.#news.clear();
   }
 
   #point({ uri, problem }: ProblemMoved): void {

@@ -15,6 +15,7 @@ import {
 import { setting } from '../configuration.ts';
 import type { Console } from '../console/view.ts';
 import type { Daemon } from '../daemon/daemon.ts';
+import { Later } from '../later.ts';
 import type { Output } from '../views/output.ts';
 import { askArguments } from './arguments.ts';
 import { registerMending } from './mending.ts';
@@ -26,6 +27,7 @@ export class RunCommands implements Disposable {
   readonly #console: Console;
   readonly #output: Output;
   readonly #commands: Disposable[];
+  readonly #tellLater = new Later(() => this.#tellRunning());
   #toldRunning = false;
 
   constructor(tabs: Tabs, console: Console, output: Output, daemon: Daemon) {
@@ -55,9 +57,11 @@ export class RunCommands implements Disposable {
       registerCommand('coderunner.history.rerun', (run: Run) => this.#runAgain(run)),
       registerCommand('coderunner.history.stop', (run: Run) => daemon.client.api.cancel(run.id)),
       registerCommand('coderunner.openExample', openExample),
+      this.#tellLater,
+      // Whoever wants to stop it may be quick.
       tabs.onDidOpen(() => this.#tellRunning()),
-      tabs.onDidClose(() => this.#tellRunning()),
-      tabs.onDidChange(() => this.#tellRunning()),
+      tabs.onDidClose(() => this.#tellLater.ask()),
+      tabs.onDidChange(() => this.#tellLater.ask()),
       registerMending(tabs, daemon, {
         run: (program) => this.#run(program),
         reveal: (tab) => this.#reveal(tab, false),

@@ -6,6 +6,7 @@ import { CodeRunnerError, isEnd, type Run, type TtySize } from '@coderunner/daem
 import { type Disposable, EventEmitter, type Memento } from 'vscode';
 import type { Tab as TabView } from '../console/messages.ts';
 import type { Daemon } from '../daemon/daemon.ts';
+import { Later } from '../later.ts';
 import { HashCache } from './collect.ts';
 import type { Program } from './program.ts';
 import { Session } from './session.ts';
@@ -57,6 +58,9 @@ export class Tabs implements Disposable {
   readonly #missed = new EventEmitter<Missed>();
   /** Of an earlier window, and not found out about yet. */
   #unknown: Remembered[] = [];
+  /** Programs of runs that the history has not been told of yet. */
+  #begun: [string, Program][] = [];
+  readonly #rememberLater = new Later(() => this.#remember());
   #ids = 0;
   #latest: Tab | undefined;
   /** Of the console; programs start with it. */
@@ -124,7 +128,7 @@ export class Tabs implements Disposable {
 
   /** What a run of this workspace ran, if that is remembered. */
   programOf(runId: string): Program | undefined {
-    return this.#memory.get<[string, Program][]>(PROGRAMS, []).find(([id]) => id === runId)?.[1];
+    return this.#programs.find(([id]) => id === runId)?.[1];
   }
 
   rerun(tab: Tab): Tab {
@@ -138,7 +142,7 @@ export class Tabs implements Disposable {
     this.#tabs.delete(tab.id);
     if (this.#latest === tab) this.#latest = this.all.at(-1);
     this.#closed.fire(tab);
-    this.#remember();
+    this.#rememberLater.ask();
   }
 
   /** Takes up what an earlier window of this workspace was showing, where the daemon still knows it. */
@@ -167,6 +171,7 @@ export class Tabs implements Disposable {
 
   /** The window is closed or loaded again: programs go on, and are taken up by `restore`. */
   dispose(): void {
+    this.#rememberLater.now();
     for (const { session } of this.#tabs.values()) session.leave();
     for (const emitter of [this.#opened, this.#changed, this.#closed, this.#missed]) emitter.dispose();
   }
@@ -188,10 +193,11 @@ export class Tabs implements Disposable {
     let known = resume !== undefined;
     session.onDidChange(() => {
       this.#changed.fire(tab);
-      this.#remember();
+      this.#rememberLater.ask();
       if (known || session.runId === undefined) return;
       known = true;
-      this.#rememberProgram(session.runId, program);
+      if ((program.text?.length ?? 0) + (program.stdin?.length ?? 0) <= LONGEST_TEXT)
+        this.#begun.push([session.runId, program]);
     });
     this.#opened.fire(tab);
     return tab;
@@ -212,13 +218,15 @@ export class Tabs implements Disposable {
     for (const tab of ended.slice(0, Math.max(0, this.#tabs.size - MOST_TABS))) this.close(tab);
   }
 
-  #rememberProgram(runId: string, program: Program): void {
-    if ((program.text?.length ?? 0) + (program.stdin?.length ?? 0) > LONGEST_TEXT) return;
-    const before = this.#memory.get<[string, Program][]>(PROGRAMS, []);
-    void this.#memory.update(PROGRAMS, [...before.slice(1 - MOST_PROGRAMS), [runId, program]]);
+  get #programs(): [string, Program][] {
+    return [...this.#memory.get<[string, Program][]>(PROGRAMS, []), ...this.#begun].slice(-MOST_PROGRAMS);
   }
 
   #remember(): void {
+    if (this.#begun.length > 0) {
+      void this.#memory.update(PROGRAMS, this.#programs);
+      this.#begun = [];
+    }
     const url = this.#daemon.url;
     const open = this.all.flatMap<Remembered>((tab) => {
       const { runId, ended } = tab.session;
@@ -229,7 +237,7 @@ export class Tabs implements Disposable {
       return [{ program: tab.program, runId, ...(url === undefined ? {} : { url }), ...flags }];
     });
     const remembered = [...this.#unknown, ...open];
-    // Every change of a state comes by here.
+    // Most changes of a state change nothing of it.
     if (JSON.stringify(remembered) !== JSON.stringify(this.#memory.get(STATE, [])))
       void this.#memory.update(STATE, remembered);
   }

@@ -12,17 +12,20 @@ import {
   window,
 } from 'vscode';
 import type { Daemon } from '../daemon/daemon.ts';
+import { Later } from '../later.ts';
 import type { Tabs } from '../run/tabs.ts';
 
 const SHOWN = 100;
 
 export function registerHistory(daemon: Daemon, tabs: Tabs): Disposable {
   const runs = new RunTree(daemon);
+  const refreshLater = new Later(() => runs.refresh());
   return Disposable.from(
     runs,
+    refreshLater,
     window.createTreeView('coderunner.history', { treeDataProvider: runs }),
     commands.registerCommand('coderunner.history.refresh', () => runs.refresh()),
-    tabs.onDidOpen(({ session }) => void session.over.then(() => runs.refresh())),
+    tabs.onDidOpen(({ session }) => void session.over.then(() => refreshLater.ask())),
   );
 }
 

@@ -3,6 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { formatBytes, formatDuration } from '@coderunner/daemon/protocol';
 import { type Disposable, l10n, type OutputChannel, window } from 'vscode';
 import { setting } from '../configuration.ts';
+import { Later } from '../later.ts';
 import type { Tab, Tabs } from '../run/tabs.ts';
 import { verdictOf } from '../run/verdict.ts';
 import { PlainText } from './plain-text.ts';
@@ -13,6 +14,10 @@ const MOST_BYTES = 4 * 1024 * 1024;
 export class Output implements Disposable {
   readonly #watching: Disposable;
   #channel: OutputChannel | undefined;
+  /** What is not in the channel yet, whose text before it goes first where `#empties`. */
+  #text = '';
+  #empties = false;
+  readonly #flushLater = new Later(() => this.#flush());
 
   constructor(tabs: Tabs) {
     this.#watching = tabs.onDidOpen((tab) => this.#follow(tab));
@@ -24,7 +29,24 @@ export class Output implements Disposable {
 
   dispose(): void {
     this.#watching.dispose();
+    this.#flushLater.dispose();
     this.#channel?.dispose();
+  }
+
+  /** At once for those who look at it instead of the console. */
+  #append(text: string): void {
+    this.#text += text;
+    if (setting('view') === 'output') this.#flush();
+    else this.#flushLater.ask();
+  }
+
+  #flush(): void {
+    this.#flushLater.dispose();
+    const channel = this.#open();
+    if (this.#empties) channel.clear();
+    channel.append(this.#text);
+    this.#empties = false;
+    this.#text = '';
   }
 
   /** Made when there is something to put into it. */
@@ -34,9 +56,11 @@ export class Output implements Disposable {
   }
 
   #follow({ program, session }: Tab): void {
-    const channel = this.#open();
-    if (setting('clearBeforeRun')) channel.clear();
-    channel.appendLine(`— ${[program.title, ...(program.args ?? [])].join(' ')}`);
+    if (setting('clearBeforeRun')) {
+      this.#empties = true;
+      this.#text = '';
+    }
+    this.#append(`— ${[program.title, ...(program.args ?? [])].join(' ')}\n`);
     const decoders = { stdout: new StringDecoder('utf8'), stderr: new StringDecoder('utf8') };
     const plain = new PlainText();
     let bytes = 0;
@@ -44,20 +68,20 @@ export class Output implements Disposable {
       const had = bytes;
       bytes += data.length;
       if (had >= MOST_BYTES) return;
-      channel.append(plain.write(decoders[name].write(Buffer.from(data))));
-      if (bytes >= MOST_BYTES) channel.appendLine(`\n${l10n.t('… the rest is in the console.')}`);
+      this.#append(plain.write(decoders[name].write(Buffer.from(data))));
+      if (bytes >= MOST_BYTES) this.#append(`\n${l10n.t('… the rest is in the console.')}\n`);
     });
     void session.over.then(() => {
       printing.dispose();
-      channel.append(plain.end());
+      this.#append(plain.end());
       const { hint, elapsedMs, cpuMs, peakMemoryBytes } = session.view;
       const usage = [
         elapsedMs === null ? [] : formatDuration(elapsedMs),
         cpuMs === null ? [] : `CPU ${formatDuration(cpuMs)}`,
         peakMemoryBytes === null ? [] : formatBytes(peakMemoryBytes),
       ].flat();
-      channel.appendLine(`\n— ${[verdictOf(session.view), ...usage].join(', ')}`);
-      if (hint !== null) channel.appendLine(`  ${hint}`);
+      this.#append(`\n— ${[verdictOf(session.view), ...usage].join(', ')}\n`);
+      if (hint !== null) this.#append(`  ${hint}\n`);
     });
   }
 }

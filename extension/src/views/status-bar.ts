@@ -2,6 +2,7 @@
 import type { DaemonStatus } from '@coderunner/daemon/protocol';
 import { type Disposable, l10n, MarkdownString, StatusBarAlignment, ThemeColor, window } from 'vscode';
 import type { Daemon, DaemonNews } from '../daemon/daemon.ts';
+import { Later } from '../later.ts';
 import type { Tabs } from '../run/tabs.ts';
 
 /** While somebody looks at the window. A daemon is only asked, never started. */
@@ -20,15 +21,19 @@ export class StatusBar implements Disposable {
     this.#item.name = 'CodeRunner';
     this.#item.command = 'coderunner.menu';
     const show = () => this.#show(daemon.news);
+    const showLater = new Later(show);
+    const refreshLater = new Later(() => void daemon.refresh());
     this.#disposables = [
       this.#item,
+      showLater,
+      refreshLater,
       daemon.onDidChange(show),
       tabs.onDidOpen(({ session }) => {
-        show();
-        void session.over.then(() => daemon.refresh());
+        showLater.ask();
+        void session.over.then(() => refreshLater.ask());
       }),
-      tabs.onDidClose(show),
-      tabs.onDidChange(show),
+      tabs.onDidClose(() => showLater.ask()),
+      tabs.onDidChange(() => showLater.ask()),
     ];
     this.#timer = setInterval(() => {
       if (window.state.focused) void daemon.refresh();

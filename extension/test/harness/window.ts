@@ -19,6 +19,8 @@ const ARGUMENTS = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
+  // As in the desktop's window: a webview has a process of its own.
+  '--site-per-process',
 ];
 /** Where screenshots are kept. */
 const SCREENSHOTS = join(EXTENSION, 'dist/screenshots');
