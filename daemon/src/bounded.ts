@@ -7,11 +7,24 @@ import { createContext, Script } from 'node:vm';
 const surroundings = createContext({ task: undefined as unknown });
 const script = new Script('task()');
 
+/** On a machine so busy that a task gets no processor time within its limit, it is begun again at most so often. */
+const MOST_TRIES = 5;
+
 /**
- * Does something that neither waits nor leaves anything half done when it is ended.
+ * Does something that does not wait and may be begun again: it is, when the clock ended it while the machine did other things.
+ * @param ms of processor time, about
  * @returns whether it came to its end
  */
 export function endsWithin(ms: number, task: () => void): boolean {
+  const before = process.cpuUsage();
+  for (let tries = 1; ; tries++) {
+    if (endsInTime(ms, task)) return true;
+    const { user, system } = process.cpuUsage(before);
+    if (user + system >= ms * 1_000 || tries === MOST_TRIES) return false;
+  }
+}
+
+function endsInTime(ms: number, task: () => void): boolean {
   surroundings.task = task;
   try {
     script.runInContext(surroundings, { timeout: ms });

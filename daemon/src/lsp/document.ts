@@ -27,6 +27,8 @@ const BLANK_OR_COMMENT = /^\s*(?:$|#|\/\/|\/\*|\*|--|'''|""")/;
 export function outlineOf(text: string, language: Language): Outline {
   const outline: { entry: number | undefined; imports: Import[] } = { entry: undefined, imports: [] };
   endsWithin(MOST_MS, () => {
+    outline.entry = undefined;
+    outline.imports = [];
     let first: number | undefined;
     for (const [number, line] of linesOf(text)) {
       if (outline.entry === undefined && language.entryPoint?.test(line)) outline.entry = number;

@@ -16,6 +16,8 @@ import { until } from '../support/test-pool.ts';
 
 const RUBY = fileURLToPath(new URL('../../../examples/runtimes/ruby', import.meta.url));
 
+const PATIENCE_MS = 60_000;
+
 /** An editor with one server. */
 class Editor implements AsyncDisposable {
   readonly running: Running;
@@ -77,15 +79,24 @@ class Editor implements AsyncDisposable {
     return this.connection.sendRequest(`textDocument/${method}`, { textDocument: { uri }, ...more });
   }
 
-  /** Resolves with a document's diagnostics once they fulfil a condition. */
+  /** Resolves with a document's diagnostics once they fulfil a condition. @throws Error with what there is instead, after a long time */
   diagnosed(uri: string, holds: (diagnostics: Diagnostic[]) => boolean): Promise<Diagnostic[]> {
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      const settled = () => {
+        clearTimeout(limit);
+        this.#waiting.delete(look);
+      };
       const look = () => {
         const diagnostics = this.#published.get(uri)?.diagnostics;
         if (!diagnostics || !holds(diagnostics)) return;
-        this.#waiting.delete(look);
+        settled();
         resolve(diagnostics);
       };
+      // Sooner than the test's own, after which nothing would end the server.
+      const limit = setTimeout(() => {
+        settled();
+        reject(new Error(`There are other diagnostics: ${JSON.stringify(this.#published.get(uri))}`));
+      }, PATIENCE_MS);
       this.#waiting.add(look);
       look();
     });
