@@ -276,6 +276,18 @@ export const SETTINGS = {
     min: 1,
     max: 10_000_000,
   }),
+  maxQueuedPerOwner: integer(
+    'CODERUNNER_MAX_QUEUED_PER_OWNER',
+    'Runs of one owner that may wait; more are refused, while others’ are taken.',
+    20_000,
+    { min: 1, max: 10_000_000 },
+  ),
+  maxConnections: integer(
+    'CODERUNNER_MAX_CONNECTIONS',
+    'Streams and requests of one owner at the same time; more are refused.',
+    1_000,
+    { min: 1, max: 1_000_000 },
+  ),
   maxFiles: integer('CODERUNNER_MAX_FILES', 'Files that a run may bring.', 10_000, { min: 1, max: 1_000_000 }),
   maxFileBytes: bytes('CODERUNNER_MAX_FILE_BYTES', 'Size of one file that a run may bring.', 32 * MiB, {
     min: 1,

@@ -11,6 +11,8 @@ export interface Job {
 export interface Broker {
   /** Jobs that wait. */
   readonly waiting: number;
+  /** Jobs of one owner that wait. */
+  waitingOf(owner: string): number;
   /** Jobs that a consumer is working on. */
   readonly active: number;
   /** Adds a job behind the owner's others of the same priority. */

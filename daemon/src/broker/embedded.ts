@@ -4,12 +4,14 @@ import type { Broker, Job } from './broker.ts';
 /** One owner's waiting jobs. */
 class Line {
   running = 0;
+  waiting = 0;
   /** When the owner was last served; decides between owners with equally many running. */
   servedAt = 0;
   /** Jobs by priority; within one, those that came first are first. */
   readonly #byPriority = new Map<number, Set<Job>>();
 
   add(job: Job, first = false): void {
+    this.waiting++;
     const same = this.#byPriority.get(job.priority);
     if (!same) this.#byPriority.set(job.priority, new Set([job]));
     else if (first) this.#byPriority.set(job.priority, new Set([job, ...same]));
@@ -27,12 +29,12 @@ class Line {
 
   remove(job: Job): void {
     const same = this.#byPriority.get(job.priority);
-    same?.delete(job);
+    if (same?.delete(job)) this.waiting--;
     if (same?.size === 0) this.#byPriority.delete(job.priority);
   }
 
   get isEmpty(): boolean {
-    return this.#byPriority.size === 0;
+    return this.waiting === 0;
   }
 }
 
@@ -54,6 +56,10 @@ export class EmbeddedBroker implements Broker {
 
   get waiting(): number {
     return this.#waiting.size;
+  }
+
+  waitingOf(owner: string): number {
+    return this.#lines.get(owner)?.waiting ?? 0;
   }
 
   get active(): number {

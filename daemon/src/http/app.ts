@@ -12,6 +12,7 @@ import type { Logger } from 'pino';
 import * as Type from 'typebox';
 import { CodeRunnerError, ErrorSchema, Readiness, type ServerMessage, SUBPROTOCOL } from '../protocol/index.ts';
 import { addAuth } from './auth.ts';
+import { limitConnections } from './connections.ts';
 import type { buildDocs, DocumentedRoute } from './docs.ts';
 import { Metrics } from './metrics.ts';
 import { type RouteOptions, routes } from './routes.ts';
@@ -25,7 +26,8 @@ const MOST_MESSAGE_BYTES = 32 * 2 ** 20;
 const ANSWER_WITHIN_MS = 2_000;
 
 export interface AppOptions extends Omit<RouteOptions, 'closing'> {
-  token: string;
+  /** Whose token that is; undefined: nobody's. */
+  ownerOf(token: string): string | undefined;
   version: string;
   log: Logger;
   /** Called for every request and closed stream; an idle daemon stops. */
@@ -51,7 +53,7 @@ export async function buildApp(options: AppOptions) {
     .setErrorHandler<FastifyError>((error, request, reply) => {
       const known = asCodeRunnerError(error);
       if (known.status >= 500) request.log.error({ err: error, url: request.url }, 'a request failed');
-      if (known.status === 429) reply.header('retry-after', '1');
+      if (known.retryAfterSeconds !== undefined) reply.header('retry-after', `${known.retryAfterSeconds}`);
       // Nobody reads the rest of a refused upload; the connection's next request would wait behind it.
       if (!request.raw.complete) reply.header('connection', 'close');
       return reply.code(known.status).send({ error: known.toJSON() });
@@ -64,7 +66,8 @@ export async function buildApp(options: AppOptions) {
   // Bytes are taken as they come; whoever wants them reads the stream.
   app.addContentTypeParser('application/octet-stream', (_request, payload, done) => done(null, payload));
 
-  addAuth(app, { token: options.token, allowedHosts: config.allowedHosts, allowedOrigins: config.allowedOrigins });
+  addAuth(app, options.ownerOf, config);
+  limitConnections(app, config.maxConnections);
   app.addHook('onRequest', async () => options.onActivity());
   // After a refused upgrade Node's server no longer knows the connection: left open, it would hold up the daemon's stop for ever.
   app.addHook('onResponse', async (request) => {

@@ -4,6 +4,7 @@
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { Config } from '../config.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
 
 declare module 'fastify' {
@@ -13,17 +14,12 @@ declare module 'fastify' {
   }
 }
 
-/** The one owner of a daemon with one token. */
-const LOCAL_OWNER = 'local';
-
-export interface AuthOptions {
-  token: string;
-  allowedHosts: readonly string[];
-  allowedOrigins: readonly string[];
-}
-
-export function addAuth(app: FastifyInstance, options: AuthOptions): void {
-  const expected = digest(options.token);
+/** @param ownerOf whose token that is; undefined: nobody's */
+export function addAuth(
+  app: FastifyInstance,
+  ownerOf: (token: string) => string | undefined,
+  options: Pick<Config, 'allowedHosts' | 'allowedOrigins'>,
+): void {
   app.decorateRequest('owner', '');
   app.addHook('onRequest', async (request, reply) => {
     checkHost(request, options.allowedHosts);
@@ -31,7 +27,8 @@ export function addAuth(app: FastifyInstance, options: AuthOptions): void {
     if (request.routeOptions.url === '/healthz') return;
     const forPeople = request.url === '/docs' || request.url.startsWith('/docs/');
     const token = bearerToken(request) ?? (forPeople ? basicPassword(request) : undefined);
-    if (token === undefined || !timingSafeEqual(digest(token), expected)) {
+    const owner = token === undefined ? undefined : ownerOf(token);
+    if (owner === undefined) {
       // A browser then asks the person for the token (as password), for the documentation only.
       if (forPeople) reply.header('www-authenticate', 'Basic realm="CodeRunner: any user, the token as password"');
       throw new CodeRunnerError(
@@ -39,11 +36,19 @@ export function addAuth(app: FastifyInstance, options: AuthOptions): void {
         token === undefined ? 'The request carries no token.' : 'The token is not the one of this daemon.',
       );
     }
-    request.owner = LOCAL_OWNER;
+    request.owner = owner;
   });
 }
 
-/** Hashes are of equal length, so comparing them tells nothing of the token's. */
+/** Knows owners by their tokens. Hashes are of equal length, so comparing them tells nothing of a token's; nor does which one fits. */
+export function ownersByToken(tokens: ReadonlyMap<string, string>): (token: string) => string | undefined {
+  const known = Array.from(tokens, ([token, owner]) => ({ expected: digest(token), owner }));
+  return (token) => {
+    const given = digest(token);
+    return known.filter(({ expected }) => timingSafeEqual(given, expected))[0]?.owner;
+  };
+}
+
 function digest(token: string): Buffer {
   return createHash('sha256').update(token).digest();
 }

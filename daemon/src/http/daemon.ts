@@ -17,7 +17,10 @@ import { Blobs } from '../store/blobs.ts';
 import { openDatabase, Store } from '../store/store.ts';
 import { VERSION } from '../version.ts';
 import { buildApp } from './app.ts';
+import { ownersByToken } from './auth.ts';
 
+/** Who the daemon's own token belongs to. */
+const LOCAL_OWNER = 'local';
 /** How often a quiet daemon writes its log back and forgets old runs. */
 const TIDY_EVERY_MS = 60_000;
 /** Containers of a language wait from the start where it was used within this time: over a weekend, not over a holiday. */
@@ -45,9 +48,13 @@ export interface Daemon {
 /**
  * Starts the daemon. It serves when this resolves, with or without a container engine.
  * @param options.stopWhenIdle stops by itself after `idleStop` without clients and runs
+ * @param options.owners whose other tokens are, besides the daemon's own
  * @throws CodeRunnerError already_running, port_taken, disk_full, bad_setting
  */
-export async function startDaemon(config: Config, options: { stopWhenIdle: boolean; log: Logger }): Promise<Daemon> {
+export async function startDaemon(
+  config: Config,
+  options: { stopWhenIdle: boolean; log: Logger; owners?: ReadonlyMap<string, string> },
+): Promise<Daemon> {
   const { log } = options;
   await using rollback = new AsyncDisposableStack();
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
@@ -107,7 +114,7 @@ export async function startDaemon(config: Config, options: { stopWhenIdle: boole
     blobs,
     images,
     runtimes,
-    token,
+    ownerOf: ownersByToken(new Map([...(options.owners ?? []), [token, LOCAL_OWNER]])),
     version: VERSION,
     log,
     clients,

@@ -49,6 +49,8 @@ const id = Type.Object({ id: Type.String({ maxLength: 100 }) });
 const digits = (description: string) => Type.Optional(Type.String({ pattern: '^[0-9]{1,15}$', description }));
 const errors = { '4xx': ErrorSchema, '5xx': ErrorSchema };
 const LONGEST_POLL_MS = 60_000;
+/** A page of runs ends where it gets larger, but has one run at least: their arguments may be megabytes each. */
+const MOST_PAGE_CHARACTERS = 4 * 2 ** 20;
 
 export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, options) => {
   const { config, runs, pool, packages, blobs, images, runtimes } = options;
@@ -69,7 +71,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
         summary: 'Your runs, newest first',
         tags: ['runs'],
         querystring: Type.Object({
-          limit: digits('At most that many, 1 to 1,000; 50 when left out'),
+          limit: digits('At most that many, 1 to 1,000; 50 when left out. Fewer come where they are large.'),
           before: Type.Optional(Type.String({ description: 'The last id of the page before' })),
           state: Type.Optional(Type.String({ description: 'Only these states, separated by commas' })),
         }),
@@ -80,12 +82,12 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
       const limit = Number(request.query.limit ?? 50);
       if (limit < 1 || limit > 1_000)
         throw new CodeRunnerError('bad_limit', `limit is ${limit}, but takes a whole number from 1 to 1,000.`);
-      const found = runs.list(request.owner, {
+      return runs.list(request.owner, {
         limit,
+        mostCharacters: MOST_PAGE_CHARACTERS,
         ...(request.query.before === undefined ? {} : { before: request.query.before }),
         ...(request.query.state === undefined ? {} : { states: parseStates(request.query.state) }),
       });
-      return { runs: found, next: found.length === limit ? (found.at(-1)?.id ?? null) : null };
     },
   );
 

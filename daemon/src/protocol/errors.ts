@@ -33,7 +33,11 @@ export const ERRORS = {
   not_found: { status: 404, hint: 'It may have been removed after its time; list what there is.' },
   run_ended: { status: 409, hint: 'The run is over: start it again.' },
   stdin_closed: { status: 409, hint: "The program's input was already closed." },
-  stdin_overflow: { status: 429, hint: 'Wait until the program has read what was sent (stdin.credit).' },
+  stdin_overflow: {
+    status: 429,
+    retryAfterSeconds: 1,
+    hint: 'Wait until the program has read what was sent (stdin.credit).',
+  },
   // Who asks
   unauthorized: { status: 401, hint: 'Send `Authorization: Bearer TOKEN` with the token from the discovery file.' },
   forbidden_host: {
@@ -45,11 +49,25 @@ export const ERRORS = {
     hint: 'Web pages may not run code here. Add the origin to CODERUNNER_ALLOWED_ORIGINS if you own it.',
   },
   // Load
-  queue_full: { status: 429, hint: 'Wait for runs to end, or raise CODERUNNER_MAX_QUEUED.' },
-  shutting_down: { status: 503, hint: 'The daemon is stopping; start the run again in a moment.' },
+  queue_full: {
+    status: 429,
+    retryAfterSeconds: 1,
+    hint: 'Wait for runs to end, or raise the limit that the message names.',
+  },
+  too_many_connections: {
+    status: 429,
+    retryAfterSeconds: 1,
+    hint: 'Close connections that are not needed, or raise CODERUNNER_MAX_CONNECTIONS.',
+  },
+  shutting_down: {
+    status: 503,
+    retryAfterSeconds: 5,
+    hint: 'The daemon is stopping; start the run again in a moment.',
+  },
   // Engine, images, the machine
   engine_unavailable: {
     status: 503,
+    retryAfterSeconds: 5,
     hint: 'Start Docker or Podman, then try again. `coderunner doctor` tells what is wrong.',
   },
   engine_error: { status: 502, hint: 'See `coderunner doctor` and the daemon log.' },
@@ -87,7 +105,14 @@ export const ERRORS = {
   version_mismatch: { status: 409, hint: 'Update the older side, or stop the daemon so that a new one starts.' },
   protocol_error: { status: 400, hint: 'Client and daemon do not understand each other; update both.' },
   internal: { status: 500, hint: 'This is a defect of CodeRunner; the daemon log has the details.' },
-} as const satisfies Record<string, { status: number; hint: string }>;
+} as const satisfies Record<string, ErrorKind>;
+
+interface ErrorKind {
+  status: number;
+  hint: string;
+  /** The same request may well be taken when that long has passed. */
+  retryAfterSeconds?: number;
+}
 
 export type ErrorCode = keyof typeof ERRORS;
 
@@ -96,6 +121,8 @@ export interface ErrorBody {
   code: ErrorCode;
   message: string;
   hint?: string;
+  /** What HTTP says as `Retry-After`, where asking again helps. */
+  retryAfterSeconds?: number;
   details?: unknown;
 }
 
@@ -121,8 +148,15 @@ export class CodeRunnerError extends Error {
     return ERRORS[this.code].status;
   }
 
+  /** When to ask again; undefined where that alone changes nothing. */
+  get retryAfterSeconds(): number | undefined {
+    const kind: ErrorKind = ERRORS[this.code];
+    return kind.retryAfterSeconds;
+  }
+
   toJSON(): ErrorBody {
     const body: ErrorBody = { code: this.code, message: this.message, hint: this.hint };
+    if (this.retryAfterSeconds !== undefined) body.retryAfterSeconds = this.retryAfterSeconds;
     if (this.details !== undefined) body.details = this.details;
     return body;
   }

@@ -130,6 +130,7 @@ export const ErrorSchema = Type.Object({
     code: Type.String(),
     message: Type.String(),
     hint: Type.Optional(Type.String()),
+    retryAfterSeconds: Type.Optional(Type.Number({ description: 'When to ask again, where that helps' })),
     details: Type.Optional(Type.Unknown()),
   }),
 });

@@ -15,15 +15,15 @@ import {
   CodeRunnerError,
   formatDuration,
   type Run,
+  type RunList,
   type RunRequest,
-  type RunState,
 } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
-import type { Store, StoredRun } from '../store/store.ts';
+import type { ListOptions, Store, StoredRun } from '../store/store.ts';
 import type { CompileCache } from './compile-cache.ts';
 import { execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
@@ -113,12 +113,7 @@ export class Runs {
     const spec = admit(request, runtimes.usable, config);
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
     if (link.problem) throw link.problem;
-    if (broker.waiting >= config.maxQueued) {
-      throw new CodeRunnerError(
-        'queue_full',
-        `${broker.waiting.toLocaleString('en')} runs are waiting already; no more are taken.`,
-      );
-    }
+    this.#checkRoom(owner);
     await this.#checkImage(spec);
     const needed = hashes(spec);
     const run = newRun(spec);
@@ -127,6 +122,8 @@ export class Runs {
     blobs.pin(owner, needed);
     try {
       if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
+      // Others may have come in while contents were looked for.
+      this.#checkRoom(owner);
       store.insert({ owner, priority: spec.priority, run }, written);
     } catch (error) {
       blobs.unpin(owner, needed);
@@ -155,8 +152,9 @@ export class Runs {
     return new LiveRun(owner, run, log, { interactive: false });
   }
 
-  list(owner: string, options: { limit: number; before?: string; states?: readonly RunState[] }): Run[] {
-    return this.#options.store.list(owner, options).map(({ run }) => this.#live.get(run.id)?.run ?? run);
+  list(owner: string, options: ListOptions): RunList {
+    const { runs, next } = this.#options.store.list(owner, options);
+    return { runs: runs.map(({ run }) => this.#live.get(run.id)?.run ?? run), next };
   }
 
   /** Ends a run: at once where it waits, as soon as its container is told where it runs. Ended runs stay as they are. @throws CodeRunnerError not_found */
@@ -366,6 +364,18 @@ export class Runs {
     const stored = this.#options.store.get(id);
     if (stored?.owner === owner) return stored;
     throw new CodeRunnerError('not_found', `There is no run ${id.slice(0, 40)}.`);
+  }
+
+  #checkRoom(owner: string): void {
+    const { broker, config } = this.#options;
+    const full = (waiting: number, whose: string, setting: string) =>
+      new CodeRunnerError(
+        'queue_full',
+        `${waiting.toLocaleString('en')} ${whose} are waiting already; no more are taken (${setting}).`,
+      );
+    if (broker.waiting >= config.maxQueued) throw full(broker.waiting, 'runs', 'CODERUNNER_MAX_QUEUED');
+    const own = broker.waitingOf(owner);
+    if (own >= config.maxQueuedPerOwner) throw full(own, 'of your runs', 'CODERUNNER_MAX_QUEUED_PER_OWNER');
   }
 
   /** Clients can build what is missing. That the engine does not answer is found by whoever asks it for a sandbox. */

@@ -53,6 +53,15 @@ export interface StoredRun {
   run: Run;
 }
 
+export interface ListOptions {
+  limit: number;
+  /** A page ends where its runs would be longer than that as JSON, but has one at least. */
+  mostCharacters: number;
+  /** The id of the last run of the page before. */
+  before?: string;
+  states?: readonly RunState[];
+}
+
 /** The latest output of an ended run, as `OutputLog.dump` wrote it. */
 export interface StoredOutput {
   from: number;
@@ -163,16 +172,25 @@ export class Store implements Disposable {
     return row?.output && row.output_from !== null ? { from: row.output_from, bytes: row.output } : undefined;
   }
 
-  /** The owner's runs, newest first. `before` is the id of the last one of the page before. */
-  list(owner: string, options: { limit: number; before?: string; states?: readonly RunState[] }): StoredRun[] {
+  /** The owner's runs, newest first, and where the next page begins; null where there is none. */
+  list(owner: string, options: ListOptions): { runs: StoredRun[]; next: string | null } {
     const states = options.states?.map((state) => `'${state}'`).join(', ');
+    const { limit, before = null, mostCharacters } = options;
     const rows = this.#statement(
       `SELECT number, owner, priority, run FROM runs WHERE owner = ?1
        AND (?2 IS NULL OR number < (SELECT number FROM runs WHERE id = ?2))
        ${states === undefined ? '' : `AND state IN (${states})`}
        ORDER BY number DESC LIMIT ?3`,
-    ).all(owner, options.before ?? null, options.limit) as unknown as Row[];
-    return rows.map(fromRow);
+    ).iterate(owner, before, limit) as unknown as Iterable<Row>;
+    const runs: StoredRun[] = [];
+    let characters = 0;
+    for (const row of rows) {
+      characters += row.run.length;
+      const last = runs.at(-1);
+      if (last && characters > mostCharacters) return { runs, next: last.run.id };
+      runs.push(fromRow(row));
+    }
+    return { runs, next: runs.length === limit ? (runs.at(-1)?.run.id ?? null) : null };
   }
 
   /** Every run that had not ended when the daemon did, oldest first. */

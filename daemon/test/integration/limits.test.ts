@@ -1,7 +1,8 @@
 /** What a daemon takes at once. */
 import assert from 'node:assert/strict';
-import type { DaemonStatus } from '../../src/protocol/index.ts';
-import { python, TestDaemon, WAITS } from '../support/live-daemon.ts';
+import type { DaemonStatus, RunList } from '../../src/protocol/index.ts';
+import { type DaemonClient, python, TestDaemon, WAITS } from '../support/live-daemon.ts';
+import { OwnersDaemon } from '../support/owners-daemon.ts';
 
 describe('a daemon that is busy', () => {
   it('runs no more at once than it was told, lets so many wait, and says when to come back', async () => {
@@ -15,5 +16,51 @@ describe('a daemon that is busy', () => {
     for (const { id } of running) await daemon.fetch('POST', `/v1/runs/${id}/stdin`, 'go\n');
     assert.equal((await daemon.follow(waiting.id)).stdout, 'my turn\n');
     for (const { id } of running) assert.equal((await daemon.follow(id)).run.state, 'succeeded');
+  });
+
+  it('says the same on the stream', async () => {
+    await using daemon = await TestDaemon.start({ maxRunning: 1, maxQueued: 1 });
+    await using stream = await daemon.stream();
+    for (const handle of [1, 2]) stream.send({ type: 'run.start', handle, request: python(WAITS) });
+    await stream.state(1, 'running');
+    await stream.state(2, 'queued');
+    stream.send({ type: 'run.start', handle: 3, request: python('') });
+    const { code, retryAfterSeconds } = await stream.error(3);
+    assert.deepEqual([code, retryAfterSeconds], ['queue_full', 1]);
+    for (const handle of [1, 2]) stream.send({ type: 'run.cancel', handle });
+    for (const handle of [1, 2]) await stream.exit(handle);
+  });
+
+  it('takes no more of one owner than one may have waiting, and still takes others’', async () => {
+    await using daemon = await OwnersDaemon.start(['ann', 'bob'], { maxRunning: 1, maxQueuedPerOwner: 2 });
+    const { ann, bob } = daemon.clients as Record<'ann' | 'bob', DaemonClient>;
+    const running = await ann.start(python(WAITS));
+    await ann.printed(running.id, 'ready');
+    // However many come at the same moment.
+    const answers = await Promise.all(Array.from({ length: 10 }, () => ann.fetch('POST', '/v1/runs', python(''))));
+    assert.deepEqual(answers.map(({ status }) => status).sort(), [...Array(2).fill(201), ...Array(8).fill(429)]);
+    const refused = await ann.refusal('POST', '/v1/runs', python(''));
+    assert.match(refused.message, /^2 of your runs are waiting .*CODERUNNER_MAX_QUEUED_PER_OWNER/);
+    const taken = await bob.start(python("print('hello bob')"));
+    await ann.fetch('POST', `/v1/runs/${running.id}/stdin`, 'go\n');
+    assert.equal((await bob.follow(taken.id)).stdout, 'hello bob\n');
+    const { runs } = await ann.json<RunList>('GET', '/v1/runs');
+    for (const { id } of runs) assert.equal((await ann.follow(id)).run.state, 'succeeded');
+  });
+
+  it('keeps no more streams and requests open for one owner than one may have', async () => {
+    await using daemon = await OwnersDaemon.start(['ann', 'bob'], { maxConnections: 2 });
+    const { ann, bob } = daemon.clients as Record<'ann' | 'bob', DaemonClient>;
+    const first = await ann.stream();
+    await using _second = await ann.stream();
+    const refused = await ann.refusal('GET', '/v1/status');
+    assert.deepEqual([refused.status, refused.code], [429, 'too_many_connections']);
+    assert.equal(refused.headers.get('retry-after'), '1');
+    await assert.rejects(ann.stream(), /429/);
+    await bob.json<DaemonStatus>('GET', '/v1/status');
+    await first[Symbol.asyncDispose]();
+    // The daemon hears of a closed connection in its own time.
+    while ((await ann.fetch('GET', '/v1/status')).status === 429);
+    await ann.json<DaemonStatus>('GET', '/v1/status');
   });
 });

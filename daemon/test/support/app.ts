@@ -6,6 +6,7 @@ import pino from 'pino';
 import { EmbeddedBroker } from '../../src/broker/embedded.ts';
 import { type Config, loadConfig } from '../../src/config.ts';
 import { buildApp } from '../../src/http/app.ts';
+import { ownersByToken } from '../../src/http/auth.ts';
 import { Packages } from '../../src/packages/packages.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
 import { Pool } from '../../src/pool/pool.ts';
@@ -61,7 +62,7 @@ export async function anApp(settings: Partial<Config> = {}): Promise<TestApp> {
     blobs,
     images,
     runtimes,
-    token,
+    ownerOf: ownersByToken(new Map([[token, 'local']])),
     version: '0.0.0',
     log,
     onActivity: () => {},

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { CHANNEL, END_STATES, LIVE_STATES } from '../../src/protocol/index.ts';
 import { OutputLog } from '../../src/runs/output-log.ts';
-import { Store } from '../../src/store/store.ts';
+import { type ListOptions, Store } from '../../src/store/store.ts';
 import { afterwards, cleanUpAfterEach, newRun, temporaryFolder } from '../support/daemon.ts';
 
 cleanUpAfterEach();
@@ -23,6 +23,9 @@ function open(folder: string): Store {
 }
 
 const ids = (runs: { run: { id: string } }[]) => runs.map(({ run }) => run.id);
+
+const list = (store: Store, owner: string, options: Omit<ListOptions, 'mostCharacters'>) =>
+  store.list(owner, { mostCharacters: 1_000_000, ...options }).runs;
 
 function fill(store: Store, owner: string, names: string[]): void {
   for (const id of names) store.insert({ owner, priority: 0, run: newRun(id) }, '{}');
@@ -87,21 +90,34 @@ describe('the history', () => {
     fill(store, 'me', ['a', 'b', 'c']);
     fill(store, 'you', ['x']);
     fill(store, 'me', ['d', 'e']);
-    assert.deepEqual(ids(store.list('me', { limit: 10 })), ['e', 'd', 'c', 'b', 'a']);
-    assert.deepEqual(ids(store.list('me', { limit: 2 })), ['e', 'd']);
-    assert.deepEqual(ids(store.list('me', { limit: 2, before: 'd' })), ['c', 'b']);
-    assert.deepEqual(ids(store.list('me', { limit: 2, before: 'b' })), ['a']);
-    assert.deepEqual(ids(store.list('me', { limit: 2, before: 'a' })), []);
-    assert.deepEqual(ids(store.list('me', { limit: 2, before: 'never was' })), []);
-    assert.deepEqual(ids(store.list('you', { limit: 10 })), ['x']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 10 })), ['e', 'd', 'c', 'b', 'a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2 })), ['e', 'd']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2, before: 'd' })), ['c', 'b']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2, before: 'b' })), ['a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2, before: 'a' })), []);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2, before: 'never was' })), []);
+    assert.deepEqual(ids(list(store, 'you', { limit: 10 })), ['x']);
   });
 
   it('pages in the same order when runs come in between', async () => {
     const store = open(await temporaryFolder());
     fill(store, 'me', ['a', 'b', 'c']);
-    assert.deepEqual(ids(store.list('me', { limit: 2 })), ['c', 'b']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2 })), ['c', 'b']);
     fill(store, 'me', ['d']);
-    assert.deepEqual(ids(store.list('me', { limit: 2, before: 'b' })), ['a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 2, before: 'b' })), ['a']);
+  });
+
+  it('ends a page where its runs get long, with one run at least, and says where the next begins', async () => {
+    const store = open(await temporaryFolder());
+    fill(store, 'me', ['a', 'b', 'c']);
+    store.update(newRun('b', { args: ['x'.repeat(10_000)] }));
+    const page = (before?: string) => {
+      const { runs, next } = store.list('me', { limit: 9, mostCharacters: 5_000, ...(before && { before }) });
+      return [ids(runs), next];
+    };
+    assert.deepEqual(page(), [['c'], 'c']);
+    assert.deepEqual(page('c'), [['b'], 'b']);
+    assert.deepEqual(page('b'), [['a'], null]);
   });
 
   it('shows only the states asked for', async () => {
@@ -109,9 +125,9 @@ describe('the history', () => {
     fill(store, 'me', ['a', 'b', 'c']);
     store.update(newRun('a', { state: 'failed' }));
     store.update(newRun('b', { state: 'lost' }));
-    assert.deepEqual(ids(store.list('me', { limit: 9, states: ['failed', 'lost'] })), ['b', 'a']);
-    assert.deepEqual(ids(store.list('me', { limit: 9, states: ['queued'] })), ['c']);
-    assert.deepEqual(ids(store.list('me', { limit: 9, states: ['running'] })), []);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9, states: ['failed', 'lost'] })), ['b', 'a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9, states: ['queued'] })), ['c']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9, states: ['running'] })), []);
   });
 
   it('forgets the oldest ended runs, and never one that has not ended', async () => {
@@ -120,10 +136,10 @@ describe('the history', () => {
     store.update(newRun('runs', { state: 'running' }));
     for (const id of ['a', 'b', 'c', 'd']) store.update(newRun(id, { state: 'succeeded' }));
     store.tidy(2);
-    assert.deepEqual(ids(store.list('me', { limit: 9 })), ['d', 'c', 'runs', 'waits']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9 })), ['d', 'c', 'runs', 'waits']);
     store.tidy(2);
     store.tidy(5);
-    assert.deepEqual(ids(store.list('me', { limit: 9 })), ['d', 'c', 'runs', 'waits']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9 })), ['d', 'c', 'runs', 'waits']);
   });
 
   it('gives the space of its log back when it is tidied', async () => {
@@ -167,9 +183,9 @@ describe('the history', () => {
     afterwards(() => limitFiles('unlimited'));
     limitFiles('1000000');
     assert.throws(() => store.insert({ owner: 'me', priority: 0, run: newRun('b') }, large), { code: 'disk_full' });
-    assert.deepEqual(ids(store.list('me', { limit: 9 })), ['a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9 })), ['a']);
     limitFiles('unlimited');
     store.insert({ owner: 'me', priority: 0, run: newRun('b') }, large);
-    assert.deepEqual(ids(store.list('me', { limit: 9 })), ['b', 'a']);
+    assert.deepEqual(ids(list(store, 'me', { limit: 9 })), ['b', 'a']);
   });
 });
