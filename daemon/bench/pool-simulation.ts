@@ -1,0 +1,364 @@
+/**
+ * What waiting for a container is like under one rule or another for how many should wait: the pool's own arithmetic
+ * (daemon/src/pool/demand.ts) against arrivals, on a machine that exists as numbers only.
+ *
+ *   npm run bench:pool                    a lecture, a day of a team, a judge, one person; always the same figures
+ *   npm run bench:pool -- --trace FILE    arrivals that happened: what `coderunner ps --all --limit 10000 --json` printed
+ *   --cores N, --memory BYTES, --concurrency N, --pool-size N
+ */
+import { readFile } from 'node:fs/promises';
+import { parseArgs } from 'node:util';
+import { type Budget, Demand, missing, nextLine, Pace, targets } from '../src/pool/demand.ts';
+
+/** Of one container, measured on two cores with Docker 20.10 (docs/performance.md): a python hello. */
+const COSTS = {
+  /** Processor time for creating and starting it, of engine and kernel. */
+  createCpuMs: 150,
+  /** What it takes besides. */
+  createLatencyMs: 90,
+  /** Processor time for removing it. */
+  removeCpuMs: 50,
+  /** Processor time of the run itself. */
+  runCpuMs: 20,
+  /** Its limit of memory, which is what it counts. */
+  memoryBytes: 256 * 2 ** 20,
+};
+/** As in the pool. */
+const REFILL_DELAY_MS = 250;
+const REPLAN_MS = 5_000;
+const MEMORY_SHARE = 0.8;
+
+interface Arrival {
+  at: number;
+  runtime: string;
+}
+
+interface Scenario {
+  what: string;
+  arrivals: Arrival[];
+}
+
+interface Machine {
+  cores: number;
+  memoryBytes: number;
+  concurrency: number;
+}
+
+/** How many should wait: always as many, or as the pool decides, never fewer than that. */
+interface Policy {
+  name: string;
+  minimum: number;
+  followsDemand: boolean;
+}
+
+interface Outcome {
+  waits: number[];
+  misses: number;
+  /** Containers that waited, added up over time. */
+  idleSeconds: number;
+  mostIdle: number;
+  created: number;
+  seconds: number;
+}
+
+/** Work that takes processor time, shared fairly, and then some time besides. */
+interface Job {
+  cpuMs: number;
+  then(): void;
+}
+
+class SimulatedLine {
+  readonly demand = new Demand();
+  readonly waiters: number[] = [];
+  creating = 0;
+  idle = 0;
+  wantedIdle = 0;
+  leased = 0;
+  servedAt = 0;
+  pausedUntil = 0;
+  now = 0;
+
+  get waiting(): number {
+    return this.waiters.length;
+  }
+
+  get target(): number {
+    return this.now < this.pausedUntil ? 0 : this.wantedIdle;
+  }
+}
+
+/** The pool, its engine and its runs, on a clock of its own. */
+class Simulation {
+  readonly #machine: Machine;
+  readonly #policy: Policy;
+  readonly #budget: Budget;
+  readonly #pace: Pace;
+  readonly #lines = new Map<string, SimulatedLine>();
+  readonly #timers: { at: number; then(): void }[] = [];
+  readonly #jobs = new Set<Job>();
+  readonly #outcome: Outcome = { waits: [], misses: 0, idleSeconds: 0, mostIdle: 0, created: 0, seconds: 0 };
+  #now = 0;
+  #creating = 0;
+  #turn = 0;
+
+  constructor(machine: Machine, policy: Policy) {
+    this.#machine = machine;
+    this.#policy = policy;
+    this.#budget = { bytes: machine.memoryBytes * MEMORY_SHARE, takenBytes: 0 };
+    this.#pace = new Pace({ least: machine.cores, most: machine.concurrency });
+  }
+
+  run(arrivals: readonly Arrival[]): Outcome {
+    const end = Math.max(0, ...arrivals.map(({ at }) => at));
+    for (const { runtime } of arrivals) if (!this.#lines.has(runtime)) this.#lines.set(runtime, new SimulatedLine());
+    for (const line of this.#lines.values()) line.idle = this.#policy.minimum;
+    for (const { at, runtime } of arrivals) this.#at(at, () => this.#lease(this.#lines.get(runtime) as SimulatedLine));
+    for (let at = 0; at < end; at += REPLAN_MS) this.#at(at, () => this.#replan());
+    this.#timers.sort((a, b) => b.at - a.at);
+    while (this.#outcome.waits.length < arrivals.length) this.#step();
+    this.#outcome.seconds = this.#now / 1000;
+    return this.#outcome;
+  }
+
+  /** To the next moment at which something happens. */
+  #step(): void {
+    const rate = Math.min(1, this.#machine.cores / this.#jobs.size);
+    let least: Job | undefined;
+    for (const job of this.#jobs) if (!least || job.cpuMs < least.cpuMs) least = job;
+    const jobAt = least ? this.#now + least.cpuMs / rate : Number.POSITIVE_INFINITY;
+    const timer = this.#timers.at(-1);
+    const next = Math.min(jobAt, timer?.at ?? Number.POSITIVE_INFINITY);
+    const passed = next - this.#now;
+    for (const job of this.#jobs) job.cpuMs -= passed * rate;
+    let idle = 0;
+    for (const line of this.#lines.values()) idle += line.idle;
+    this.#outcome.idleSeconds += (idle * passed) / 1000;
+    this.#outcome.mostIdle = Math.max(this.#outcome.mostIdle, idle);
+    this.#now = next;
+    for (const line of this.#lines.values()) line.now = next;
+    if (least && jobAt === next) {
+      this.#jobs.delete(least);
+      least.then();
+    } else {
+      this.#timers.pop();
+      timer?.then();
+    }
+  }
+
+  #at(at: number, then: () => void): void {
+    this.#timers.push({ at, then });
+  }
+
+  #after(delayMs: number, then: () => void): void {
+    const at = this.#now + delayMs;
+    let index = this.#timers.length;
+    while (index > 0 && (this.#timers[index - 1]?.at as number) <= at) index--;
+    this.#timers.splice(index, 0, { at, then });
+  }
+
+  #compute(cpuMs: number, then: () => void): void {
+    this.#jobs.add({ cpuMs, then });
+  }
+
+  #lease(line: SimulatedLine): void {
+    line.demand.arrived(this.#now);
+    if (line.idle > 0) {
+      line.idle--;
+      this.#serve(line, this.#now);
+    } else {
+      this.#outcome.misses++;
+      line.waiters.push(this.#now);
+    }
+    this.#replan();
+  }
+
+  #serve(line: SimulatedLine, askedAt: number): void {
+    this.#outcome.waits.push(this.#now - askedAt);
+    line.leased++;
+    if (line.pausedUntil <= this.#now) {
+      line.pausedUntil = this.#now + REFILL_DELAY_MS;
+      this.#after(REFILL_DELAY_MS, () => this.#fill());
+    }
+    this.#compute(COSTS.runCpuMs, () => {
+      line.leased--;
+      this.#compute(COSTS.removeCpuMs, () => {});
+    });
+  }
+
+  #replan(): void {
+    const lines = [...this.#lines.values()];
+    const leased = lines.reduce((sum, line) => sum + line.leased + line.waiting, 0);
+    const wishes = lines.map(({ demand }) => ({
+      minimum: this.#policy.minimum,
+      wanted: this.#policy.followsDemand ? demand.wanted(this.#now) : 0,
+      bytes: COSTS.memoryBytes,
+    }));
+    const counts = targets(wishes, { ...this.#budget, takenBytes: leased * COSTS.memoryBytes });
+    for (const [index, line] of lines.entries()) {
+      line.wantedIdle = counts[index] as number;
+      for (; line.idle > line.wantedIdle; line.idle--) this.#compute(COSTS.removeCpuMs, () => {});
+    }
+    this.#fill();
+  }
+
+  #fill(): void {
+    while (this.#creating < this.#pace.limit) {
+      const line = nextLine(this.#lines.values());
+      if (!line) return;
+      line.servedAt = ++this.#turn;
+      line.creating++;
+      this.#creating++;
+      this.#outcome.created++;
+      const begun = this.#now;
+      this.#compute(COSTS.createCpuMs, () => this.#after(COSTS.createLatencyMs, () => this.#created(line, begun)));
+    }
+  }
+
+  #created(line: SimulatedLine, begun: number): void {
+    line.creating--;
+    this.#creating--;
+    this.#pace.ended(line.demand.created(this.#now - begun));
+    const askedAt = line.waiters.shift();
+    if (askedAt === undefined) line.idle++;
+    else this.#serve(line, askedAt);
+    if (missing(line) > 0) this.#replan();
+    else this.#fill();
+  }
+}
+
+const SECOND = 1_000;
+const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
+
+/** Numbers from 0 to 1 that look random and are the same each time. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+/** Milliseconds until the next of events that come at random, so many a second. */
+function pause(random: () => number, perSecond: number): number {
+  return (-Math.log(1 - random()) / perSecond) * SECOND;
+}
+
+/** Every five minutes all try what was just shown; in between some play with it. */
+function lecture(): Arrival[] {
+  const random = seeded(1);
+  const arrivals: Arrival[] = [];
+  for (let begin = MINUTE; begin < HOUR; begin += 5 * MINUTE)
+    for (let person = 0; person < 40; person++) arrivals.push({ at: begin + random() * 2 * SECOND, runtime: 'python' });
+  for (let at = 0; at < HOUR; at += pause(random, 0.1)) arrivals.push({ at, runtime: 'python' });
+  return arrivals;
+}
+
+/** 15 people who each work for a while, then don't; who press Run several times while they look for a mistake. */
+function teamDay(): Arrival[] {
+  const random = seeded(2);
+  const arrivals: Arrival[] = [];
+  for (let person = 0; person < 15; person++) {
+    const runtime = ['python', 'javascript', 'java'][person % 3] as string;
+    for (let at = random() * HOUR; at < 8 * HOUR; at += pause(random, 1 / 1_200)) {
+      const runs = 1 + Math.floor(random() * 12);
+      for (let run = 0; run < runs && at < 8 * HOUR; run++) {
+        arrivals.push({ at, runtime });
+        at += 2 * SECOND + pause(random, 1 / 20);
+      }
+    }
+  }
+  return arrivals;
+}
+
+/** Submissions at random, `perSecond` of them for ten minutes. */
+function judge(perSecond: number): Arrival[] {
+  const random = seeded(3);
+  const arrivals: Arrival[] = [];
+  for (let at = 0; at < 10 * MINUTE; at += pause(random, perSecond))
+    arrivals.push({ at, runtime: random() < 0.6 ? 'python' : 'java' });
+  return arrivals;
+}
+
+/** A run every ten seconds or so, sometimes twice in a row. */
+function onePerson(): Arrival[] {
+  const random = seeded(4);
+  const arrivals: Arrival[] = [];
+  for (let at = 0; at < HOUR; at += 3 * SECOND + pause(random, 1 / 10)) {
+    arrivals.push({ at, runtime: 'python' });
+    if (random() < 0.2) arrivals.push({ at: at + SECOND, runtime: 'python' });
+  }
+  return arrivals;
+}
+
+async function recorded(file: string): Promise<Arrival[]> {
+  const runs = JSON.parse(await readFile(file, 'utf8')) as { createdAt: string; runtime: string }[];
+  const times = runs.map(({ createdAt }) => Date.parse(createdAt));
+  const begin = Math.min(...times);
+  return runs.map(({ runtime }, index) => ({ at: (times[index] as number) - begin, runtime }));
+}
+
+function quantile(sorted: readonly number[], part: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * part))] ?? 0;
+}
+
+function row(scenario: Scenario, machine: Machine, policy: Policy): string {
+  const { waits, misses, idleSeconds, mostIdle, created, seconds } = new Simulation(machine, policy).run(
+    scenario.arrivals,
+  );
+  const sorted = waits.toSorted((a, b) => a - b);
+  const ms = (part: number) => quantile(sorted, part).toFixed(0);
+  const cells = [
+    policy.name,
+    ms(0.5),
+    ms(0.99),
+    ms(1),
+    `${misses}`,
+    idleSeconds.toFixed(0),
+    (idleSeconds / seconds).toFixed(1),
+    `${mostIdle}`,
+    `${created}`,
+  ];
+  return `| ${cells.join(' | ')} |`;
+}
+
+const { values: options } = parseArgs({
+  options: {
+    trace: { type: 'string' },
+    cores: { type: 'string', default: '2' },
+    memory: { type: 'string', default: `${24 * 2 ** 30}` },
+    concurrency: { type: 'string' },
+    'pool-size': { type: 'string', default: '3' },
+  },
+});
+const cores = Number(options.cores);
+const machine: Machine = {
+  cores,
+  memoryBytes: Number(options.memory),
+  concurrency: Number(options.concurrency ?? Math.max(2, cores)),
+};
+const minimum = Number(options['pool-size']);
+const policies: Policy[] = [
+  { name: `fixed, ${minimum} each`, minimum, followsDemand: false },
+  { name: 'fixed, 40 each', minimum: 40, followsDemand: false },
+  { name: `demand, at least ${minimum}`, minimum, followsDemand: true },
+];
+const scenarios: Scenario[] = options.trace
+  ? [{ what: options.trace, arrivals: await recorded(options.trace) }]
+  : [
+      { what: 'A lecture: 40 people within 2 s, every 5 minutes for an hour', arrivals: lecture() },
+      { what: 'A day of a team: 15 people, 3 languages', arrivals: teamDay() },
+      { what: 'A judge: 2 submissions a second, 2 languages', arrivals: judge(2) },
+      { what: 'A judge near what the machine can do: 5 a second', arrivals: judge(5) },
+      { what: 'One person', arrivals: onePerson() },
+    ];
+console.log(`${machine.cores} cores, ${machine.concurrency} creations at once, ${machine.memoryBytes / 2 ** 30} GiB\n`);
+for (const scenario of scenarios) {
+  console.log(`${scenario.what} (${scenario.arrivals.length} runs)\n`);
+  console.log(
+    '| policy | wait p50 ms | p99 | most | misses | container-seconds idle | idle on average | most idle | made |',
+  );
+  console.log('| --- | --: | --: | --: | --: | --: | --: | --: | --: |');
+  for (const policy of policies) console.log(row(scenario, machine, policy));
+  console.log();
+}
