@@ -9,6 +9,25 @@ const SHM_BYTES = 16 * 2 ** 20;
 /** Files below /tmp, where nothing else is said. */
 const TMP_FILES = 10_000;
 
+/** What no program needs and tells of the machine, or of what others do on it; a list of ours takes the place of the engine's. */
+const MASKED = [
+  // What engines mask by themselves, the older ones not all of it.
+  ...['acpi', 'asound', 'kcore', 'keys', 'latency_stats', 'sched_debug', 'scsi', 'timer_list', 'timer_stats'].map(proc),
+  '/sys/firmware',
+  // Power and heat follow what other programs compute.
+  '/sys/devices/virtual/powercap',
+  '/sys/devices/virtual/thermal',
+  // So do these counters; the last can also be told, by anybody, to watch the whole machine.
+  ...['interrupts', 'softirqs', 'diskstats', 'locks', 'key-users', 'pressure'].map(proc),
+  // How the machine was started and is made.
+  ...['cmdline', 'config.gz', 'iomem', 'ioports', 'modules', 'partitions'].map(proc),
+  '/sys/devices/virtual/dmi',
+];
+
+function proc(name: string): string {
+  return `/proc/${name}`;
+}
+
 /** A volume of the engine, as a folder of a container. */
 export interface VolumeMount {
   volume: string;
@@ -81,6 +100,7 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       // The engine's own name server runs outside of the container's network, and would carry questions out of it.
       ...(network === undefined || resolvesNames ? {} : { Dns: ['127.0.0.1'] }),
       IpcMode: 'private',
+      MaskedPaths: MASKED,
       CapDrop: ['ALL'],
       CapAdd: ['SETUID', 'SETGID', 'KILL'],
       SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
