@@ -123,7 +123,7 @@ export async function buildApp(options: AppOptions) {
   const closing = new AbortController();
   let hurry: NodeJS.Timeout | undefined;
   app.addHook('preClose', async () => {
-    closing.abort();
+    closing.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     hurry = setTimeout(() => {
       app.server.closeAllConnections();
       // The server no longer counts these among its connections, and one that does not answer would hold it up.

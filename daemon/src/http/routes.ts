@@ -5,6 +5,9 @@ import type { Config } from '../config.ts';
 import type { Packages } from '../packages/packages.ts';
 import type { Pool } from '../pool/pool.ts';
 import {
+  BatchEnd,
+  BatchRequest,
+  BatchResult,
   BlobsMissing,
   BlobsQuery,
   CodeRunnerError,
@@ -28,6 +31,7 @@ import { tooLarge } from '../runs/spec.ts';
 import type { Images } from '../runtimes/images.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import type { Blobs } from '../store/blobs.ts';
+import { answerBatch } from './batch.ts';
 import { outputEvents, outputPage } from './output.ts';
 import { signalNumber } from './stream.ts';
 
@@ -61,6 +65,34 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
     async (request, reply) => {
       const live = await runs.submit(request.owner, request.body);
       return reply.code(201).header('location', `/v1/runs/${live.id}`).send(live.run);
+    },
+  );
+
+  app.post(
+    // The first colon says that the second one is no parameter.
+    '/v1/runs::batch',
+    {
+      schema: {
+        summary: 'Run one program with many inputs. Hanging up ends the batch.',
+        tags: ['runs'],
+        body: BatchRequest,
+        response: {
+          200: {
+            description:
+              'A JSON object a line: the results in the order of the inputs, each when it is there, and an end',
+            content: { 'application/x-ndjson': { schema: Type.Union([BatchResult, BatchEnd]) } },
+          },
+          ...errors,
+        },
+      },
+    },
+    async (request, reply) => {
+      const gone = new AbortController();
+      reply.raw.on('close', () => gone.abort());
+      const signal = AbortSignal.any([gone.signal, options.closing]);
+      const batch = await runs.startBatch(request.owner, request.body, signal);
+      reply.hijack();
+      await answerBatch(batch, reply.raw, gone.signal);
     },
   );
 

@@ -79,6 +79,9 @@ export const RunRequest = Type.Object(
         description: 'All of the program’s input. Left out: stays open for stdin messages. null: closed from the start',
       }),
     ),
+    stdinEncoding: Type.Optional(
+      Type.Enum(['utf8', 'base64'], { description: 'How `stdin` is written; utf8 when left out' }),
+    ),
     tty: Type.Optional(Type.Union([TtySize, Type.Null()], { description: 'Run in a terminal of this size' })),
     options: Type.Optional(
       Type.Record(Type.String(), Type.String(), {
@@ -192,6 +195,80 @@ export const Run = Type.Object({
   }),
 });
 export type Run = Static<typeof Run>;
+
+export const BatchInput = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 1000, description: 'What its result is called by' }),
+    stdin: Type.Optional(Type.String({ description: 'All of the program’s input; none when left out' })),
+    expected: Type.Optional(
+      Type.String({
+        description: 'What the program should print to stdout; white space at the ends of lines is not compared',
+      }),
+    ),
+    encoding: Type.Optional(
+      Type.Enum(['utf8', 'base64'], { description: 'How `stdin` and `expected` are written; utf8 when left out' }),
+    ),
+    args: Type.Optional(
+      Type.Array(Type.String(), { maxItems: 1000, description: 'Arguments in the place of the program’s' }),
+    ),
+    env: Type.Optional(
+      Type.Record(Type.String({ pattern: '^[A-Za-z_][A-Za-z0-9_]*$' }), Type.String(), {
+        description:
+          'Environment beside the program’s; a compiler sees it too, so such an input is compiled for itself',
+      }),
+    ),
+  },
+  closed,
+);
+export type BatchInput = Static<typeof BatchInput>;
+
+const { stdin: _stdin, stdinEncoding: _encoding, tty: _tty, orphanMs: _orphanMs, ...program } = RunRequest.properties;
+
+/** One program, and what it is run with, again and again. */
+export const BatchRequest = Type.Object(
+  {
+    ...program,
+    inputs: Type.Array(BatchInput, { minItems: 1, maxItems: 10_000 }),
+    stopAtFirstFailure: Type.Optional(
+      Type.Boolean({ description: 'Run none of the inputs behind the first that did not pass' }),
+    ),
+  },
+  closed,
+);
+export type BatchRequest = Static<typeof BatchRequest>;
+
+export const Difference = Type.Object({
+  line: Type.Integer({ description: 'The first line that differs, from 1 on' }),
+  expected: Type.Union([Type.String(), Type.Null()], {
+    description: 'Its beginning; null where nothing was to follow',
+  }),
+  printed: Type.Union([Type.String(), Type.Null()], { description: 'Its beginning; null where nothing follows' }),
+});
+export type Difference = Static<typeof Difference>;
+
+export const BatchResult = Type.Object({
+  type: Type.Literal('result'),
+  index: Type.Integer({ description: 'Which of the inputs, from 0 on' }),
+  name: Type.String(),
+  passed: Type.Boolean({ description: 'It succeeded, and printed what was expected where that was given' }),
+  difference: Type.Union([Difference, Type.Null()], { description: 'Where it succeeded and printed something else' }),
+  run: Run,
+  stdout: Type.String({ description: 'What the program printed; where it did not begin, what its compiler did' }),
+  stderr: Type.String(),
+  encoding: Type.Enum(['utf8', 'base64'], { description: 'How `stdout` and `stderr` are written' }),
+});
+export type BatchResult = Static<typeof BatchResult>;
+
+export const BatchEnd = Type.Object({
+  type: Type.Literal('end'),
+  total: Type.Integer(),
+  passed: Type.Integer(),
+  failed: Type.Integer(),
+  skipped: Type.Integer({ description: 'Inputs without a result' }),
+  error: Type.Union([ErrorSchema.properties.error, Type.Null()], { description: 'Why it could not go on' }),
+});
+export type BatchEnd = Static<typeof BatchEnd>;
+export type BatchLine = BatchResult | BatchEnd;
 
 export const RunList = Type.Object({ runs: Type.Array(Run), next: Type.Union([Type.String(), Type.Null()]) });
 export type RunList = Static<typeof RunList>;

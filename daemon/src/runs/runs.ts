@@ -3,6 +3,7 @@
  * before the next, so that after a crash every run is somewhere: those that waited run, those that ran are `lost`.
  */
 import { randomBytes } from 'node:crypto';
+import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import type { Broker, Job } from '../broker/broker.ts';
 import type { Config } from '../config.ts';
@@ -11,6 +12,7 @@ import type { Layer, Packages } from '../packages/packages.ts';
 import type { EngineLink } from '../pool/engine-link.ts';
 import type { Lease, Pool } from '../pool/pool.ts';
 import {
+  type BatchRequest,
   CHANNEL,
   CodeRunnerError,
   formatDuration,
@@ -24,11 +26,12 @@ import type { Runtimes } from '../runtimes/runtimes.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { ListOptions, Store, StoredRun } from '../store/store.ts';
+import { Batch } from './batch.ts';
 import type { CompileCache } from './compile-cache.ts';
 import { execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
-import { admit, type RunSpec, tooLarge } from './spec.ts';
+import { admit, admitBatch, type RunSpec, tooLarge } from './spec.ts';
 import type { ExecuteContext } from './stage.ts';
 import { describeStage } from './verdict.ts';
 
@@ -109,11 +112,45 @@ export class Runs {
    * @throws CodeRunnerError whatever is wrong with it; queue_full, shutting_down, engine_unavailable, blobs_missing, disk_full
    */
   async submit(owner: string, request: RunRequest): Promise<LiveRun> {
-    const { config, broker, link, runtimes, store, blobs } = this.#options;
-    const spec = admit(request, runtimes.usable, config);
+    const { config, runtimes } = this.#options;
+    return this.#take(owner, admit(request, runtimes.usable, config));
+  }
+
+  /**
+   * One program with many inputs. Its first run is in the queue when this resolves.
+   * @param signal ends the batch, and with it what it still runs
+   * @throws CodeRunnerError as {@link Runs.submit}; then nothing was started
+   */
+  async startBatch(owner: string, request: BatchRequest, signal: AbortSignal): Promise<Batch> {
+    const { config, runtimes, blobs } = this.#options;
+    const specs = admitBatch(request, runtimes.usable, config);
+    // Each run pins its contents too, but there may be moments without a run.
+    const needed = hashes(specs[0] as RunSpec);
+    blobs.pin(owner, needed);
+    const over = () => blobs.unpin(owner, needed);
+    try {
+      return await Batch.start({
+        request,
+        specs,
+        // One place is left for everybody else.
+        atOnce: Math.max(1, Math.min(2 * availableParallelism(), config.maxRunning - 1)),
+        take: (spec, promised) => this.#take(owner, spec, promised),
+        cancel: (id) => this.cancel(owner, id),
+        over,
+        signal,
+      });
+    } catch (error) {
+      over();
+      throw error;
+    }
+  }
+
+  /** @param promised it belongs to something that was taken already, so a full queue does not refuse it */
+  async #take(owner: string, spec: RunSpec, promised = false): Promise<LiveRun> {
+    const { config, broker, link, store, blobs } = this.#options;
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
     if (link.problem) throw link.problem;
-    this.#checkRoom(owner);
+    if (!promised) this.#checkRoom(owner);
     await this.#checkImage(spec);
     const needed = hashes(spec);
     const run = newRun(spec);
@@ -123,7 +160,7 @@ export class Runs {
     try {
       if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
       // Others may have come in while contents were looked for.
-      this.#checkRoom(owner);
+      if (!promised) this.#checkRoom(owner);
       store.insert({ owner, priority: spec.priority, run }, written);
     } catch (error) {
       blobs.unpin(owner, needed);

@@ -1,6 +1,8 @@
 /** Admission: from what a client asks for to what will be done, or an error that names the offender and the way out. */
 import type { Config } from '../config.ts';
 import {
+  type BatchInput,
+  type BatchRequest,
   CodeRunnerError,
   formatBytes,
   formatDuration,
@@ -22,6 +24,7 @@ export interface RunSpec {
   env: Record<string, string>;
   /** All of the input; null: none; undefined: clients send it while the program runs. */
   stdin: string | null | undefined;
+  stdinEncoding: 'utf8' | 'base64';
   tty: TtySize | null;
   /** Every option of the runtime has its value. */
   options: Record<string, string>;
@@ -37,6 +40,9 @@ export interface RunSpec {
 
 const MOST_COMPONENT_BYTES = 255;
 const MOST_PATH_BYTES = 4_095;
+const MOST_BATCH_OUTPUT_BYTES = 4 * 2 ** 20;
+/** Its batch follows each run: one that nobody follows was left by a daemon that was killed. */
+const BATCH_ORPHAN_MS = 60_000;
 const LEAST_MEMORY_BYTES = 16 * 2 ** 20;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is looked for
 const CONTROL_CHARACTERS = /[\x00-\x1f\x7f]/;
@@ -51,7 +57,8 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     files: request.files,
     args: checkText('An argument', request.args ?? []),
     env: checkEnv(request.env ?? {}),
-    stdin: checkInput(request.stdin),
+    stdin: checkInput('The input (stdin)', request.stdin, request.stdinEncoding),
+    stdinEncoding: request.stdinEncoding ?? 'utf8',
     tty: request.tty ?? null,
     options: chooseOptions(request.options ?? {}, runtime),
     services: chooseServices(request.services ?? [], runtime),
@@ -60,6 +67,32 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     collect: checkText('A glob of produced files', request.collect ?? []),
     orphanMs: request.orphanMs,
     cold: request.cold ?? false,
+  };
+}
+
+/**
+ * The runs of a batch, one for each input, in order.
+ * @throws CodeRunnerError as {@link admit}; bad_request also where an input cannot be taken
+ */
+export function admitBatch(
+  { inputs, stopAtFirstFailure: _, ...program }: BatchRequest,
+  runtimes: readonly Runtime[],
+  config: Config,
+): RunSpec[] {
+  // All that is printed goes into the answer, so less of it is taken than where it passes through.
+  const maxOutput = Math.min(config.maxOutput, MOST_BATCH_OUTPUT_BYTES);
+  const admitted = admit({ ...program, orphanMs: BATCH_ORPHAN_MS }, runtimes, { ...config, maxOutput });
+  return inputs.map((input) => withInput(admitted, input));
+}
+
+function withInput(program: RunSpec, { name, stdin, encoding = 'utf8', args, env, expected }: BatchInput): RunSpec {
+  checkInput(`The output that is expected of "${show(name)}"`, expected, encoding);
+  return {
+    ...program,
+    stdin: checkInput(`The input "${show(name)}"`, stdin ?? null, encoding),
+    stdinEncoding: encoding,
+    args: args ? checkText(`An argument of "${show(name)}"`, args) : program.args,
+    env: { ...program.env, ...checkEnv(env ?? {}) },
   };
 }
 
@@ -136,7 +169,7 @@ function checkFiles(files: readonly RunFile[], config: Config): void {
 }
 
 function checkContent(path: string, content: string, encoding: string | undefined, config: Config): number {
-  if (encoding === 'base64' && (content.length % 4 !== 0 || !/^[A-Za-z0-9+/]*={0,2}$/.test(content))) {
+  if (encoding === 'base64' && !isBase64(content)) {
     throw new CodeRunnerError('bad_request', `The contents of "${show(path)}" are not base64.`);
   }
   if (!content.isWellFormed()) {
@@ -148,6 +181,10 @@ function checkContent(path: string, content: string, encoding: string | undefine
   if (size > config.maxFileBytes)
     throw tooLarge(`The file "${show(path)}"`, size, config.maxFileBytes, 'CODERUNNER_MAX_FILE_BYTES');
   return size;
+}
+
+function isBase64(text: string): boolean {
+  return text.length % 4 === 0 && /^[A-Za-z0-9+/]*={0,2}$/.test(text);
 }
 
 /** @throws CodeRunnerError too_large, naming what is too large, how large it is and the setting that raises the limit */
@@ -205,13 +242,17 @@ function checkEnv(env: Record<string, string>): Record<string, string> {
   return env;
 }
 
-function checkInput(stdin: RunSpec['stdin']): RunSpec['stdin'] {
-  // Bytes of any kind may be sent while the program runs; what would be changed silently is refused.
-  if (typeof stdin === 'string' && !stdin.isWellFormed())
-    throw new CodeRunnerError('bad_request', 'The input (stdin) is not valid Unicode.', {
-      hint: 'Leave `stdin` out and send the bytes once the run is started.',
+function checkInput(what: string, text: RunSpec['stdin'], encoding: string | undefined): RunSpec['stdin'] {
+  if (typeof text !== 'string') return text;
+  if (encoding === 'base64') {
+    if (!isBase64(text)) throw new CodeRunnerError('bad_request', `${what} is not base64.`);
+  } else if (!text.isWellFormed()) {
+    // What would be changed silently is refused.
+    throw new CodeRunnerError('bad_request', `${what} is not valid Unicode.`, {
+      hint: 'Send bytes that are no text as base64.',
     });
-  return stdin;
+  }
+  return text;
 }
 
 function chooseServices(asked: readonly string[], { services, offers }: Runtime): string[] {

@@ -136,7 +136,7 @@ function matches(pattern: string, name: string): boolean {
 function connectInput({ live, spec, lease }: ExecuteContext): void {
   const { agent } = lease.sandbox;
   if (spec.stdin !== undefined) {
-    feed(agent, Buffer.from(spec.stdin ?? ''));
+    feed(agent, Buffer.from(spec.stdin ?? '', spec.stdinEncoding));
   } else {
     agent.onStdinCredit = (bytes) => live.stdinTaken(bytes);
   }

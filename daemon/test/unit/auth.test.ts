@@ -42,7 +42,8 @@ function routesOf(app: TestApp): { method: string; path: string }[] {
     method,
     path: url
       .replace(':sha256', 'a'.repeat(64))
-      .replace(/:[a-z]+/g, 'x')
+      .replace(/\/:[a-z]+/g, '/x')
+      .replace('::', ':')
       .replace('*', 'x'),
   }));
   assert.ok(found.length > 20, 'the routes were listed');
