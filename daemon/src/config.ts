@@ -259,6 +259,15 @@ export const SETTINGS = {
     10 * MINUTE,
     { min: SECOND, max: 24 * HOUR },
   ),
+  memoryBudget: {
+    ...bytes(
+      'CODERUNNER_MEMORY_BUDGET',
+      'Memory that all sandboxes together may come to use: what would go beyond it waits. 0 is the default. Installing packages is not counted.',
+      0,
+      { min: 0, max: 1024 * 1024 * GiB },
+    ),
+    defaultText: '80 % of the engine’s memory',
+  },
   createConcurrency: integer(
     'CODERUNNER_CREATE_CONCURRENCY',
     'Containers that are created at the same time.',

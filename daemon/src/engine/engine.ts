@@ -53,13 +53,22 @@ export class Engine implements AsyncDisposable {
   readonly name: string;
   /** For images; containers are made here. */
   readonly docker: Docker;
+  /** The memory of the machine that the containers are on; infinite where it does not tell. */
+  readonly memoryBytes: number;
   readonly #seccomp: string;
   readonly #outOfMemory: OutOfMemoryEvents;
   /** Ends what is asked of an engine that was given up. */
   readonly #givenUp = new AbortController();
 
-  private constructor(docker: Docker, name: string, seccomp: string, outOfMemory: OutOfMemoryEvents) {
+  private constructor(
+    docker: Docker,
+    name: string,
+    memoryBytes: number,
+    seccomp: string,
+    outOfMemory: OutOfMemoryEvents,
+  ) {
     this.docker = docker;
+    this.memoryBytes = memoryBytes;
     this.name = name;
     this.#seccomp = seccomp;
     this.#outOfMemory = outOfMemory;
@@ -68,7 +77,7 @@ export class Engine implements AsyncDisposable {
   /** Finds an engine that answers. @throws CodeRunnerError engine_unavailable, saying what was tried */
   static async connect(config: Config, signal?: AbortSignal): Promise<Engine> {
     const { docker } = await findEngine(config.engine, signal && { signal });
-    const version = await docker.version();
+    const [version, info] = await Promise.all([docker.version(), docker.info() as Promise<{ MemTotal?: number }>]);
     const isPodman = (version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'));
     const profile = join(BUNDLED_RUNTIMES, 'seccomp.json');
     // Podman takes the profile by its path, Docker by its contents.
@@ -76,6 +85,7 @@ export class Engine implements AsyncDisposable {
     return new Engine(
       docker,
       `${isPodman ? 'Podman' : 'Docker'} ${version.Version}`,
+      info.MemTotal || Number.POSITIVE_INFINITY,
       seccomp,
       await OutOfMemoryEvents.listen(docker),
     );

@@ -5,18 +5,22 @@
  * Start reading at `lease`. The pool never hands a used container out again.
  */
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
+import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import type { Config } from '../config.ts';
 import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
-import { CodeRunnerError, type PoolStatus } from '../protocol/index.ts';
+import { CodeRunnerError, formatBytes, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import { compileMemory, type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
+import { Breaker } from './breaker.ts';
 import type { EngineLink } from './engine-link.ts';
-import { Sandbox } from './sandbox.ts';
+import { MemoryBudget } from './memory.ts';
+import { mostMemory, Sandbox } from './sandbox.ts';
 
 /**
  * A refill waits this long after a lease, even one that has ended, so that it takes no processor time from the run that a person waits
@@ -27,6 +31,8 @@ const REFILL_DELAY_MS = 250;
 const WARM_WITHIN_MS = 45_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
+/** The rest of the engine's memory is for what runs beside the sandboxes. */
+const MEMORY_SHARE = 0.8;
 
 /** Marks containers, networks and volumes of packages. */
 export const PACKAGES_LABEL = 'coderunner.packages';
@@ -130,6 +136,14 @@ export class Pool {
   readonly #shelves = new Map<string, Shelf>();
   readonly #retired = new Set<Shelf>();
   readonly #stop = new AbortController();
+  readonly #memory = new MemoryBudget();
+  /** Memory of containers that are being removed. */
+  #leavingBytes = 0;
+  /** A refill found no room. */
+  #starved = false;
+  readonly #breaker = new Breaker();
+  /** Aborted when the engine goes away. */
+  #engineGone = new AbortController();
   /** Every container that is not given up: waiting or leased. */
   readonly #live = new Set<string>();
   /** The user of the container created last; other daemons begin elsewhere. */
@@ -168,6 +182,27 @@ export class Pool {
     }
     this.#link.on('up', (engine) => void this.#engineUp(engine));
     this.#link.on('down', (problem) => this.#engineDown(problem));
+    this.#breaker.on('open', (problem) => {
+      this.#log.error({ err: problem }, 'the container engine fails: nothing is asked of it for a while');
+      for (const shelf of this.#known) for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
+    });
+  }
+
+  /** Why no new sandbox can be had for now, though the engine answers; undefined where one can. */
+  get problem(): CodeRunnerError | undefined {
+    return this.#breaker.problem;
+  }
+
+  /** Resolves when a lease that was refused with engine_failing may be tried again. @returns false when the pool was closed before that */
+  async whenAble(): Promise<boolean> {
+    try {
+      // Never at once: whoever was refused has to be back in the queue first.
+      if (this.problem) await once(this.#breaker, 'able', { signal: this.#stop.signal });
+      else await turn();
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** Removes what an earlier daemon left and starts filling, if the engine is there; else when it comes. */
@@ -177,7 +212,8 @@ export class Pool {
 
   /**
    * A container for one run: one that waits, or a new one.
-   * @throws CodeRunnerError engine_unavailable, engine_error, runtime_not_built; the signal's reason when aborted
+   * @throws CodeRunnerError engine_unavailable, engine_failing, engine_error, runtime_not_built, bad_limit (more memory than there is for all
+   * sandboxes); the signal's reason when aborted
    */
   async lease({ runtime, owner, memoryBytes, mount, signal }: LeaseRequest): Promise<Lease> {
     signal.throwIfAborted();
@@ -252,11 +288,12 @@ export class Pool {
 
   status(): PoolStatus {
     const problem = this.#link.problem;
+    const failing = problem ?? this.problem;
     return {
       engine: {
         state: problem ? 'down' : 'up',
         name: problem ? '' : this.#link.engine.name,
-        problem: problem?.message ?? null,
+        problem: failing?.message ?? null,
       },
       runtimes: this.#standardShelves().map((shelf) => ({
         runtime: shelf.runtime.id,
@@ -275,6 +312,7 @@ export class Pool {
   /** Fails what waits and removes what nobody has leased; leases go on. */
   close(): void {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
+    this.#breaker[Symbol.dispose]();
     for (const shelf of this.#known) {
       shelf.resume();
       clearTimeout(shelf.expiry);
@@ -359,6 +397,9 @@ export class Pool {
       if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
       const problem = this.#link.problem;
       if (problem) return reject(problem);
+      const bytes = mostMemory(this.#spec(shelf));
+      if (bytes > this.#memory.most) return reject(tooMuchMemory(bytes, this.#memory.most));
+      this.#breaker.enter();
       const settled = () => signal.removeEventListener('abort', aborted);
       const waiter: Waiter = {
         resolve: (sandbox) => {
@@ -380,30 +421,60 @@ export class Pool {
     });
   }
 
-  /** Starts as many creations as are missing; they wait for their turn, those that a run waits for first. */
+  /** Starts as many creations as are missing; they wait for memory and for their turn, those that a run waits for first. */
   #fill(shelf: Shelf): void {
     if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
+      const forRun = shelf.waiters.length > shelf.creating;
+      const spec = this.#spec(shelf);
+      if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
+        this.#starved = true;
+        return;
+      }
       shelf.creating++;
-      const priority = shelf.waiters.length >= shelf.creating ? 1 : 0;
-      void this.#creation
-        .add(() => this.#create(shelf), { priority })
-        .catch((error) => this.#log.error({ err: error }, 'creation failed oddly'));
+      void this.#begin(shelf, spec, forRun).catch((error) => this.#log.error({ err: error }, 'creation failed oddly'));
     }
   }
 
-  async #create(shelf: Shelf): Promise<void> {
+  async #begin(shelf: Shelf, spec: ContainerSpec, forRun: boolean): Promise<void> {
+    const bytes = mostMemory(spec);
+    if (forRun) {
+      const room = this.#memory.take(bytes, AbortSignal.any([this.#stop.signal, this.#engineGone.signal]));
+      this.#makeRoom();
+      try {
+        await room;
+      } catch {
+        // Whoever waited was told why.
+        shelf.creating--;
+        this.#breaker.leave();
+        return;
+      }
+    }
+    await this.#creation.add(
+      async () => {
+        if (!forRun || shelf.waiters.length > 0 || !this.problem) return this.#create(shelf, spec);
+        // It was refused meanwhile, with all others.
+        shelf.creating--;
+        this.#free(bytes);
+      },
+      { priority: forRun ? 1 : 0 },
+    );
+  }
+
+  async #create(shelf: Shelf, spec: ContainerSpec): Promise<void> {
     let sandbox: Sandbox;
     try {
-      sandbox = await Sandbox.create(this.#link.engine, this.#spec(shelf), this.#stop.signal);
+      sandbox = await Sandbox.create(this.#link.engine, spec, this.#stop.signal);
     } catch (error) {
       shelf.creating--;
+      this.#free(mostMemory(spec));
       if (!this.#stop.signal.aborted) await this.#creationFailed(shelf, error as Error);
       return;
     }
     shelf.creating--;
     shelf.problem = undefined;
     shelf.retryMs = RETRY_FIRST_MS;
+    this.#breaker.succeeded();
     if (this.#stop.signal.aborted) return this.#remove(sandbox);
     this.#live.add(sandbox.id);
     const waiter = shelf.waiters.shift();
@@ -430,7 +501,35 @@ export class Pool {
       : new CodeRunnerError('runtime_not_built', `The image of ${shelf.runtime.name} has not been built yet.`);
     const retryMs = this.#backOff(shelf);
     this.#log.warn({ runtime: shelf.runtime.id, err: shelf.problem, retryMs }, 'no sandbox could be created');
-    for (const waiter of shelf.waiters.splice(0)) waiter.reject(shelf.problem);
+    if (!built) {
+      this.#breaker.succeeded(); // the engine does what it can
+      for (const waiter of shelf.waiters.splice(0)) waiter.reject(shelf.problem);
+      return;
+    }
+    // For each that waits a creation is under way: this one's failure is no other's.
+    shelf.waiters.shift()?.reject(shelf.problem);
+    this.#breaker.failed(shelf.problem);
+  }
+
+  /** Room for what runs wait for: containers that only wait give way. */
+  #makeRoom(): void {
+    while (this.#memory.short > this.#leavingBytes) {
+      const largest = this.#known.reduce<Shelf | undefined>(
+        (most, shelf) => (shelf.idle.length > (most?.idle.length ?? 0) ? shelf : most),
+        undefined,
+      );
+      const sandbox = largest?.idle.shift();
+      if (!sandbox) return;
+      this.#remove(sandbox);
+    }
+  }
+
+  #free(bytes: number): void {
+    this.#memory.giveBack(bytes);
+    this.#makeRoom();
+    if (!this.#starved) return;
+    this.#starved = false;
+    for (const shelf of this.#shelves.values()) this.#fill(shelf);
   }
 
   /** Someone removed a waiting container, or it died: another takes its place, but not at once. */
@@ -453,6 +552,7 @@ export class Pool {
   /** Never rejects: what cannot be removed now is when the engine is back. */
   #remove(sandbox: Sandbox): Promise<void> {
     this.#live.delete(sandbox.id);
+    this.#leavingBytes += sandbox.memoryBytes;
     const removal: Promise<void> = sandbox
       .dispose()
       .catch((error) => {
@@ -462,7 +562,11 @@ export class Pool {
         );
         this.#link.suspect();
       })
-      .finally(() => this.#removals.delete(removal));
+      .finally(() => {
+        this.#removals.delete(removal);
+        this.#leavingBytes -= sandbox.memoryBytes;
+        this.#free(sandbox.memoryBytes);
+      });
     this.#removals.add(removal);
     return removal;
   }
@@ -489,6 +593,8 @@ export class Pool {
   async #engineUp(engine: Engine): Promise<void> {
     if (this.#sweptFor === engine) return;
     this.#sweptFor = engine;
+    this.#engineGone = new AbortController();
+    this.#memory.most = this.#config.memoryBudget || Math.floor(engine.memoryBytes * MEMORY_SHARE);
     // What was begun on the engine before it went away ends first, or it would be swept away half made.
     await this.#creation.onIdle();
     await this.#removeLeftOvers(engine);
@@ -518,10 +624,13 @@ export class Pool {
     this.#log.error({ err: problem }, 'the container engine is gone');
     this.#sweeping = true;
     this.#sweptFor = undefined;
+    this.#engineGone.abort(problem);
+    this.#breaker.succeeded(); // from now on the link says when it can be tried
     for (const shelf of this.#known) {
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
       for (const sandbox of shelf.idle.splice(0)) {
         this.#live.delete(sandbox.id);
+        this.#memory.giveBack(sandbox.memoryBytes);
         sandbox.agent.close('The container engine is gone.');
       }
     }
@@ -554,6 +663,14 @@ export class Pool {
       ...(ociRuntime ? { ociRuntime } : {}),
     };
   }
+}
+
+function tooMuchMemory(bytes: number, most: number): CodeRunnerError {
+  return new CodeRunnerError(
+    'bad_limit',
+    `The sandbox may come to use ${formatBytes(bytes)}, but all sandboxes together may use ${formatBytes(most)}.`,
+    { hint: 'Ask for less memory, or raise CODERUNNER_MEMORY_BUDGET.' },
+  );
 }
 
 /** Containers that install packages carry the same instance; those who made them remove them. */

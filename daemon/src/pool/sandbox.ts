@@ -6,6 +6,11 @@ import type { Engine, EngineContainer } from '../engine/engine.ts';
 /** An agent that has not said READY by then never will; before that it gives up on an interpreter that does not get ready. */
 const READY_WITHIN_MS = 60_000;
 
+/** What such a container may come to use, its compiler included. */
+export function mostMemory({ memoryBytes, firstMemoryBytes = 0 }: ContainerSpec): number {
+  return Math.max(memoryBytes, firstMemoryBytes);
+}
+
 export class Sandbox implements AsyncDisposable {
   readonly agent: Agent;
   /** An interpreter waits in it. */
@@ -45,6 +50,11 @@ export class Sandbox implements AsyncDisposable {
 
   get id(): string {
     return this.#container.id;
+  }
+
+  /** What it may come to use. */
+  get memoryBytes(): number {
+    return mostMemory(this.#spec);
   }
 
   /**

@@ -70,6 +70,11 @@ export const ERRORS = {
     retryAfterSeconds: 5,
     hint: 'Start Docker or Podman, then try again. `coderunner doctor` tells what is wrong.',
   },
+  engine_failing: {
+    status: 503,
+    retryAfterSeconds: 5,
+    hint: 'It is tried again by itself. `coderunner doctor` and the log of the engine say what is wrong with it.',
+  },
   engine_error: { status: 502, hint: 'See `coderunner doctor` and the daemon log.' },
   runtime_not_built: { status: 503, hint: 'Build it with `coderunner runtimes build`.' },
   base_image_unavailable: {

@@ -109,7 +109,7 @@ export class Runs {
 
   /**
    * Admits a run and puts it into the queue; it may be running when this resolves.
-   * @throws CodeRunnerError whatever is wrong with it; queue_full, shutting_down, engine_unavailable, blobs_missing, disk_full
+   * @throws CodeRunnerError whatever is wrong with it; queue_full, shutting_down, engine_unavailable, engine_failing, blobs_missing, disk_full
    */
   async submit(owner: string, request: RunRequest): Promise<LiveRun> {
     const { config, runtimes } = this.#options;
@@ -147,9 +147,10 @@ export class Runs {
 
   /** @param promised it belongs to something that was taken already, so a full queue does not refuse it */
   async #take(owner: string, spec: RunSpec, promised = false): Promise<LiveRun> {
-    const { config, broker, link, store, blobs } = this.#options;
+    const { config, broker, link, pool, store, blobs } = this.#options;
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
-    if (link.problem) throw link.problem;
+    const problem = link.problem ?? pool.problem;
+    if (problem) throw problem;
     if (!promised) this.#checkRoom(owner);
     await this.#checkImage(spec);
     const needed = hashes(spec);
@@ -330,7 +331,7 @@ export class Runs {
 
   /** Nothing ran yet, so nothing is lost: back to the queue where the engine went away, else the run ends saying why. */
   #noSandbox(live: LiveRun, error: unknown): 'done' | 'again' {
-    const { link } = this.#options;
+    const { link, pool, broker } = this.#options;
     if (live.stop.signal.aborted) {
       this.#settle(live, live.stop.signal.reason as Outcome);
       return 'done';
@@ -345,10 +346,16 @@ export class Runs {
       error instanceof CodeRunnerError
         ? error
         : new CodeRunnerError('engine_error', `No sandbox could be started: ${(error as Error).message}`);
+    if (problem.code === 'engine_failing') {
+      live.move('queued', { startedAt: null });
+      live.announce();
+      void pool.whenAble().then((able) => able && broker.resume());
+      return 'again';
+    }
     if (problem.code === 'engine_unavailable' || problem.code === 'shutting_down' || link.problem) {
       live.move('queued', { startedAt: null });
       live.announce();
-      void link.whenUp().then((up) => up && this.#options.broker.resume());
+      void link.whenUp().then((up) => up && broker.resume());
       return 'again';
     }
     this.#settle(live, { state: 'failed', message: problem.message, error: problem.toJSON() });

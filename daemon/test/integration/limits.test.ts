@@ -1,8 +1,11 @@
 /** What a daemon takes at once. */
 import assert from 'node:assert/strict';
-import type { DaemonStatus, RunList } from '../../src/protocol/index.ts';
+import type { DaemonStatus, ErrorBody, RunList } from '../../src/protocol/index.ts';
+import { EngineProxy } from '../support/engine-proxy.ts';
 import { type DaemonClient, python, TestDaemon, WAITS } from '../support/live-daemon.ts';
 import { OwnersDaemon } from '../support/owners-daemon.ts';
+
+const MiB = 2 ** 20;
 
 describe('a daemon that is busy', () => {
   it('runs no more at once than it was told, lets so many wait, and says when to come back', async () => {
@@ -62,5 +65,59 @@ describe('a daemon that is busy', () => {
     // The daemon hears of a closed connection in its own time.
     while ((await ann.fetch('GET', '/v1/status')).status === 429);
     await ann.json<DaemonStatus>('GET', '/v1/status');
+  });
+  it('creates no container beyond the memory that there is for all: runs wait, and what only waits gives way', async () => {
+    await using daemon = await TestDaemon.start({ poolSize: 1, poolPrewarm: ['javascript'], memoryBudget: 600 * MiB });
+    const limits = { memoryBytes: 300 * MiB };
+    const first = [await daemon.start(python(WAITS, { limits })), await daemon.start(python(WAITS, { limits }))];
+    for (const { id } of first) await daemon.printed(id, 'ready');
+    const second = await daemon.start(python("print('my turn')", { limits }));
+    while ((await daemon.run(second.id)).state !== 'starting');
+    const { pool } = await daemon.json<DaemonStatus>('GET', '/v1/status');
+    const idle = pool.runtimes.reduce((sum, runtime) => sum + runtime.idle, 0);
+    assert.equal(idle, 0, 'there is room for two, and both are taken');
+    for (const { id } of first) await daemon.fetch('POST', `/v1/runs/${id}/stdin`, 'go\n');
+    assert.equal((await daemon.follow(second.id)).stdout, 'my turn\n');
+    for (const { id } of first) assert.equal((await daemon.follow(id)).run.state, 'succeeded');
+  });
+
+  it('says at once that a run wants more memory than there is for all', async () => {
+    await using daemon = await TestDaemon.start({ memoryBudget: 300 * MiB });
+    const { run } = await daemon.runToEnd(python('', { limits: { memoryBytes: 301 * MiB } }));
+    assert.deepEqual([run.state, run.error?.code], ['failed', 'bad_limit']);
+    assert.match(run.message ?? '', /301 MiB.*300 MiB/);
+    assert.equal((await daemon.runToEnd(python("print('fits')"))).stdout, 'fits\n');
+  });
+
+  it('refuses runs while the engine fails, asks it seldom, and goes on by itself', async () => {
+    await using engine = await EngineProxy.start();
+    await using daemon = await TestDaemon.start({ engine: engine.address, maxRunning: 8 });
+    assert.equal((await daemon.runToEnd(python("print('before')"))).stdout, 'before\n');
+    engine.refusesCreations = true;
+    const answers = await Promise.all(
+      Array.from({ length: 40 }, () => daemon.fetch('POST', '/v1/runs', python('print(1)'))),
+    );
+    const taken = (await Promise.all(answers.map((answer) => answer.json()))) as { id?: string }[];
+    // More come until the daemon has seen enough.
+    let refused: Response;
+    do refused = await daemon.fetch('POST', '/v1/runs', python('print(1)'));
+    while (refused.status !== 503);
+    const { error } = (await refused.json()) as { error: ErrorBody };
+    assert.deepEqual([error.code, error.retryAfterSeconds], ['engine_failing', 5]);
+    assert.match(error.message, /no space left on device/);
+    const asked = engine.refused;
+    assert.ok(asked < 20, `${asked} of more than 40 creations were asked for`);
+    engine.refusesCreations = false;
+    // Those that were tried have failed and say why; all others ran.
+    const failed: string[] = [];
+    for (const { id } of taken) {
+      if (id === undefined) continue;
+      const { run, stdout } = await daemon.follow(id);
+      if (run.state === 'failed') failed.push(run.error?.code ?? '');
+      else assert.deepEqual([run.state, stdout], ['succeeded', '1\n']);
+    }
+    assert.ok(failed.length <= engine.refused, `${failed.length} failed`);
+    assert.ok(failed.every((code) => code === 'engine_error'));
+    assert.equal((await daemon.runToEnd(python("print('after')"))).stdout, 'after\n');
   });
 });

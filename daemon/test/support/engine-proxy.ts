@@ -6,6 +6,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { findEngine } from '../../src/engine/discovery.ts';
 
+const CREATION = /^POST \S*\/containers\/create/;
+const SAID = JSON.stringify({ message: 'no space left on device' });
+const REFUSAL = `HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${SAID.length}\r\n\r\n${SAID}`;
+
 export class EngineProxy implements AsyncDisposable {
   /** As the setting `engine` takes it. */
   readonly address: string;
@@ -15,6 +19,10 @@ export class EngineProxy implements AsyncDisposable {
   readonly #connections = new Set<Socket>();
   #server: Server | undefined;
   #held = false;
+  /** The engine answers every creation of a container with an error. */
+  refusesCreations = false;
+  /** Creations that were asked for while they are refused. */
+  refused = 0;
 
   private constructor(folder: string, enginePath: string) {
     this.#folder = folder;
@@ -71,7 +79,13 @@ export class EngineProxy implements AsyncDisposable {
       [engine, client],
     ] as const) {
       this.#connections.add(from);
-      from.on('data', (bytes) => to.write(bytes));
+      from.on('data', (bytes) => {
+        if (from === client && this.refusesCreations && CREATION.test(bytes.toString('latin1', 0, 100))) {
+          this.refused++;
+          client.end(REFUSAL);
+          engine.destroy();
+        } else to.write(bytes);
+      });
       from.on('end', () => to.end());
       from.on('error', () => {}); // 'close' follows
       from.on('close', () => {

@@ -1,0 +1,89 @@
+import assert from 'node:assert/strict';
+import fc from 'fast-check';
+import { MemoryBudget } from '../../src/pool/memory.ts';
+
+const NEVER = new AbortController().signal;
+
+function budget(most: number): MemoryBudget {
+  const memory = new MemoryBudget();
+  memory.most = most;
+  return memory;
+}
+
+describe('the memory of all sandboxes', () => {
+  it('is given in the order in which it was asked for, and never to who may come back while somebody waits', async () => {
+    const memory = budget(10);
+    await memory.take(8, NEVER);
+    const order: string[] = [];
+    const large = memory.take(10, NEVER).then(() => order.push('large'));
+    const small = memory.take(1, NEVER).then(() => order.push('small'));
+    assert.equal(memory.tryTake(1), false, 'it would fit, but somebody waits');
+    assert.equal(memory.short, 8);
+    memory.giveBack(8);
+    await large;
+    assert.deepEqual(order, ['large']);
+    memory.giveBack(10);
+    await small;
+    assert.deepEqual(order, ['large', 'small']);
+    assert.equal(memory.tryTake(9), true);
+  });
+
+  it('lets those behind one that gives up pass', async () => {
+    const memory = budget(10);
+    await memory.take(5, NEVER);
+    const gone = new AbortController();
+    const large = memory.take(10, gone.signal);
+    const small = memory.take(5, NEVER);
+    gone.abort(new Error('cancelled'));
+    await assert.rejects(large, /cancelled/);
+    await small;
+    await assert.rejects(memory.take(1, gone.signal), /cancelled/);
+  });
+
+  it('is never more than there is, and everybody whose turn can come gets it', async () => {
+    const action = fc.oneof(
+      fc.record({ do: fc.constant('take' as const), bytes: fc.integer({ min: 1, max: 10 }) }),
+      fc.record({ do: fc.constant('try' as const), bytes: fc.integer({ min: 1, max: 10 }) }),
+      fc.record({ do: fc.constant('give' as const), which: fc.nat() }),
+      fc.record({ do: fc.constant('abort' as const), which: fc.nat() }),
+    );
+    await fc.assert(
+      fc.asyncProperty(fc.array(action, { maxLength: 60 }), async (actions) => {
+        const memory = budget(10);
+        const held: number[] = [];
+        const asked: { bytes: number; abort: AbortController; settled: boolean; promise: Promise<void> }[] = [];
+        const turn = () => new Promise((resolve) => setImmediate(resolve));
+        const sum = () => held.reduce((total, bytes) => total + bytes, 0);
+        for (const one of actions) {
+          if (one.do === 'take') {
+            const abort = new AbortController();
+            const entry = { bytes: one.bytes, abort, settled: false, promise: Promise.resolve() };
+            entry.promise = memory.take(one.bytes, abort.signal).then(
+              () => {
+                entry.settled = true;
+                held.push(one.bytes);
+              },
+              () => {
+                entry.settled = true;
+              },
+            );
+            asked.push(entry);
+          } else if (one.do === 'try') {
+            if (memory.tryTake(one.bytes)) held.push(one.bytes);
+          } else if (one.do === 'give' && held.length > 0) {
+            const [bytes] = held.splice(one.which % held.length, 1);
+            memory.giveBack(bytes as number);
+          } else if (one.do === 'abort' && asked.length > 0) asked[one.which % asked.length]?.abort.abort();
+          await turn();
+          assert.equal(memory.taken, sum());
+          assert.ok(memory.taken <= 10);
+        }
+        while (asked.some(({ settled }) => !settled)) {
+          memory.giveBack(held.shift() as number);
+          await turn();
+        }
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
