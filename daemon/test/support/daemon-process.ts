@@ -9,6 +9,9 @@ import { DaemonClient } from './live-daemon.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 
+/** Of the log, for the message of a daemon that does not start. */
+const MOST_LINES = 200;
+
 export class DaemonProcess extends DaemonClient implements AsyncDisposable {
   readonly #child: ChildProcess;
 
@@ -17,20 +20,36 @@ export class DaemonProcess extends DaemonClient implements AsyncDisposable {
     this.#child = child;
   }
 
-  /** @param settings environment variables of the daemon; no container waits unless they ask for it */
-  static async start(dataDir: string, settings: Record<string, string> = {}): Promise<DaemonProcess> {
+  /**
+   * @param settings environment variables of the daemon; no container waits unless they ask for it
+   * @param onLog is given each line of the daemon's log
+   */
+  static async start(
+    dataDir: string,
+    settings: Record<string, string> = {},
+    onLog: (line: string) => void = () => {},
+  ): Promise<DaemonProcess> {
     const child = spawn(process.execPath, [MAIN, 'start', '--foreground'], {
       env: { ...process.env, CODERUNNER_POOL_SIZE: '0', ...settings, CODERUNNER_DATA_DIR: dataDir },
       stdio: ['ignore', 'inherit', 'pipe'],
     });
     const said: string[] = [];
-    for await (const line of createInterface({ input: child.stderr })) {
-      said.push(line);
-      if (!line.includes('"msg":"ready"')) continue;
-      child.stderr.resume();
-      return new DaemonProcess(child, JSON.parse(await readFile(discoveryFile(dataDir), 'utf8')) as Discovery);
-    }
-    throw new Error(`The daemon did not start:\n${said.join('\n')}`);
+    const ready = new Promise<boolean>((resolve) => {
+      createInterface({ input: child.stderr })
+        .on('line', (line) => {
+          said.push(line);
+          onLog(line);
+          if (line.includes('"msg":"ready"')) resolve(true);
+          if (said.length > MOST_LINES) said.shift();
+        })
+        .on('close', () => resolve(false));
+    });
+    if (!(await ready)) throw new Error(`The daemon did not start:\n${said.join('\n')}`);
+    return new DaemonProcess(child, JSON.parse(await readFile(discoveryFile(dataDir), 'utf8')) as Discovery);
+  }
+
+  get pid(): number {
+    return this.#child.pid as number;
   }
 
   /** Sends a signal and waits for the end. @returns the exit code; null where the signal ended it */

@@ -1,13 +1,16 @@
 /** A Docker of the test's own, beside the machine's: with no image in it, and free to be stopped. Needs root on Linux. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as delay } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import type Docker from 'dockerode';
+import { isAlive } from '../../src/client/address.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
 
 const DOCKERD = ['/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'].find((path) => existsSync(path));
@@ -20,6 +23,7 @@ export class OwnEngine implements AsyncDisposable {
   readonly #folder: string;
   readonly #options: readonly string[];
   #process: ChildProcess | undefined;
+  #killed = false;
 
   private constructor(folder: string, options: readonly string[]) {
     this.#folder = folder;
@@ -61,7 +65,6 @@ export class OwnEngine implements AsyncDisposable {
       ],
       { stdio: ['ignore', 'ignore', 'pipe'] },
     );
-    this.#process = process;
     const log: string[] = [];
     const answers = new Promise<void>((resolve, reject) => {
       process.once('exit', () => reject(new Error(`dockerd ended:\n${log.join('\n')}`)));
@@ -71,6 +74,8 @@ export class OwnEngine implements AsyncDisposable {
       });
     });
     await answers;
+    this.#process = process;
+    this.#killed = false;
   }
 
   /** Stops it as a system does; its containers end. */
@@ -83,8 +88,37 @@ export class OwnEngine implements AsyncDisposable {
     await exited;
   }
 
+  /** Kills it as a crash does; its containers live on until it is back. */
+  async kill(): Promise<void> {
+    const process = this.#process;
+    this.#process = undefined;
+    if (!process) return;
+    const exited = once(process, 'exit');
+    process.kill('SIGKILL');
+    await exited;
+    this.#killed = true;
+    // It is killed with the engine, and the next engine must not take the dying one for alive.
+    const pid = Number(await readFile(join(this.#folder, 'exec/containerd/containerd.pid'), 'utf8'));
+    while (isAlive(pid)) await delay(10);
+  }
+
+  /** The folder of its sockets, images and containers, which the command lines of its processes name. */
+  get folder(): string {
+    return this.#folder;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    // Only the engine itself ends the containers that a killed one left.
+    if (this.#killed) await this.restart();
     await this.stop();
+    for (const mount of await this.#mounts()) await promisify(execFile)('umount', ['--lazy', mount]);
     await rm(this.#folder, { recursive: true, force: true });
+  }
+
+  /** What a killed one left mounted below its folder, the innermost first. */
+  async #mounts(): Promise<string[]> {
+    const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
+    const places = lines.map((line) => line.split(' ')[1] ?? '');
+    return places.filter((place) => place.startsWith(`${this.#folder}/`)).reverse();
   }
 }

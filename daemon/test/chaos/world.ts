@@ -1,0 +1,211 @@
+/** What the faults happen to: an engine of its own, a daemon on a small disk of its own, and what can be seen of both from outside. */
+import { execFile } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { instanceFile } from '../../src/http/daemon.ts';
+import type { DaemonStatus } from '../../src/protocol/index.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { OwnEngine } from '../support/own-engine.ts';
+import { containersOf, TestPool } from '../support/test-pool.ts';
+
+const CLOCK = fileURLToPath(new URL('../fixtures/chaos/clock.mjs', import.meta.url));
+const DISK_BYTES = 256 * 2 ** 20;
+const LOG_LINES = 40;
+/** All that a daemon at rest has in its data folder, when none of its users uploaded anything but small programs. */
+const KNOWN_FILES =
+  /^([a-z]+\.sqlite(-wal|-shm)?|daemon\.(lock|json)|daemon\.lock-journal|instance|blobs(\/[0-9a-f]{32}(\/[0-9a-f]{64})?)?)$/;
+const run = promisify(execFile);
+
+/** What a daemon uses of its machine when nothing runs. */
+export interface Usage {
+  descriptors: number;
+  residentBytes: number;
+}
+
+export class World implements AsyncDisposable {
+  readonly engine: OwnEngine;
+  readonly dataDir: string;
+  /** The latest lines of the daemons' logs. */
+  readonly log: string[] = [];
+  readonly #folder: string;
+  readonly #cgroup: string;
+  #daemon: DaemonProcess | undefined;
+  readonly #resources = new AsyncDisposableStack();
+
+  private constructor(engine: OwnEngine, folder: string, cgroup: string) {
+    this.#resources.defer(() => this.#removeCgroups());
+    this.engine = this.#resources.use(engine);
+    this.dataDir = join(folder, 'data');
+    this.#folder = folder;
+    this.#cgroup = cgroup;
+  }
+
+  /** Needs root on Linux: {@link OwnEngine.isPossible}. The image of Python is built on the machine's engine if it is not there. */
+  static async start(): Promise<World> {
+    const cgroup = `coderunner-chaos-${randomUUID().slice(0, 8)}`;
+    const options = ['--cgroup-parent', `/${cgroup}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'];
+    const folder = await mkdtemp(join(tmpdir(), 'coderunner-chaos-'));
+    const world = new World(await OwnEngine.start(options), folder, cgroup);
+    try {
+      await world.#prepare();
+      return world;
+    } catch (error) {
+      await world[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  async #prepare(): Promise<void> {
+    this.#resources.defer(() => rm(this.#folder, { recursive: true }));
+    await using built = await TestPool.open();
+    await this.engine.load(built.images.tag(built.python));
+    await mkdir(this.dataDir);
+    await mkdir(this.#temporary);
+    await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'coderunner-chaos', this.dataDir]);
+    this.#resources.defer(async () => void (await run('umount', ['--lazy', this.dataDir])));
+    await this.#writeClock(0);
+    await this.startDaemon();
+    this.#resources.defer(async () => void (await this.#daemon?.end('SIGKILL')));
+  }
+
+  /** The daemon of now. */
+  get daemon(): DaemonProcess {
+    if (!this.#daemon) throw new Error('There is no daemon.');
+    return this.#daemon;
+  }
+
+  async startDaemon(): Promise<void> {
+    const settings = {
+      CODERUNNER_ENGINE: this.engine.address,
+      CODERUNNER_POOL_SIZE: '2',
+      CODERUNNER_POOL_PREWARM: 'python',
+      CODERUNNER_MAX_RUNNING: '3',
+      CODERUNNER_PACKAGES: 'off',
+      // The clients reach it by proxies on other ports.
+      CODERUNNER_ALLOWED_HOSTS: '127.0.0.1',
+      NODE_OPTIONS: `--import=${CLOCK}`,
+      CHAOS_CLOCK: this.#clock,
+      TMPDIR: this.#temporary,
+    };
+    this.#daemon = await DaemonProcess.start(this.dataDir, settings, (line) => {
+      this.log.push(line);
+      if (this.log.length > LOG_LINES) this.log.shift();
+    });
+  }
+
+  /** Makes the daemon's clock differ from the machine's by that much, milliseconds. */
+  async shiftClock(byMs: number): Promise<void> {
+    await this.#writeClock(byMs);
+    process.kill(this.daemon.pid, 'SIGUSR2');
+  }
+
+  /** Leaves no byte free on the daemon's disk. @returns gives the room back */
+  async fillDisk(): Promise<() => Promise<void>> {
+    const file = join(this.dataDir, 'filler');
+    const piece = Buffer.alloc(2 ** 20);
+    for (let bytes = piece.length; bytes >= 1; bytes >>= 1) {
+      while (await writeFile(file, piece.subarray(0, bytes), { flag: 'a' }).then(() => true, isFull));
+    }
+    return () => rm(file);
+  }
+
+  /** Containers of the daemon, whatever their state. */
+  async containers(): Promise<string[]> {
+    return containersOf(await this.engine.client(), await readFile(instanceFile(this.dataDir), 'utf8'));
+  }
+
+  async usage(): Promise<Usage> {
+    const { pid } = this.daemon;
+    const status = await readFile(`/proc/${pid}/status`, 'utf8');
+    const residentKiB = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]);
+    return { descriptors: (await readdir(`/proc/${pid}/fd`)).length, residentBytes: residentKiB * 1024 };
+  }
+
+  /** Everything that is not as it must be when no run is left, in words; nothing where all is well. */
+  async unrest(): Promise<string[]> {
+    const { runs, pool, clients } = await this.daemon.json<DaemonStatus>('GET', '/v1/status');
+    const found: string[] = [];
+    if (runs.queued + runs.running > 0) found.push(`${runs.queued} runs wait and ${runs.running} run`);
+    if (clients > 0) found.push(`${clients} clients are connected`);
+    if (pool.engine.state !== 'up') found.push(`the engine is down: ${pool.engine.problem}`);
+    const python = pool.runtimes.find(({ runtime }) => runtime === 'python');
+    const { idle = 0, target = 0, creating = 0, leased = 0, problem = null } = python ?? {};
+    if (idle !== target || target === 0) found.push(`${idle} of ${target} containers wait in the pool (${problem})`);
+    if (creating + leased > 0) found.push(`${creating} containers are being made, ${leased} are leased`);
+    if (found.length > 0) return found;
+    const containers = await this.containers();
+    const all = (await (await this.engine.client()).listContainers({ all: true })).length;
+    if (containers.length !== idle || all !== idle)
+      found.push(`the engine has ${containers.length} containers of the daemon and ${all} in all, the pool ${idle}`);
+    found.push(...(await this.#strayProcesses(containers)), ...(await this.#strayFiles()));
+    return found;
+  }
+
+  /** Ends the daemon as an operator does. @returns what it left behind, in words */
+  async stopDaemon(): Promise<string[]> {
+    const code = await this.daemon.end('SIGTERM');
+    const found = code === 0 ? [] : [`the daemon ended with ${code}`];
+    const { length } = await this.containers();
+    if (length > 0) found.push(`${length} containers are left`);
+    return [...found, ...(await this.#strayProcesses([]))];
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+
+  /** The engine leaves the parent that it was given, in every hierarchy. */
+  async #removeCgroups(): Promise<void> {
+    const root = '/sys/fs/cgroup';
+    const places = [root, ...(await readdir(root)).map((name) => join(root, name))];
+    for (const place of places.map((parent) => join(parent, this.#cgroup))) if (existsSync(place)) await rmdir(place);
+  }
+
+  get #temporary(): string {
+    return join(this.#folder, 'tmp');
+  }
+
+  get #clock(): string {
+    return join(this.#folder, 'clock');
+  }
+
+  #writeClock(byMs: number): Promise<void> {
+    return writeFile(this.#clock, `${byMs}`);
+  }
+
+  /** Processes of containers that are gone, keepers of such containers, and children of the daemon. */
+  async #strayProcesses(containers: readonly string[]): Promise<string[]> {
+    const found: string[] = [];
+    let keepers = 0;
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const [cgroup, command, stat] = await Promise.all(
+        ['cgroup', 'cmdline', 'stat'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
+      );
+      const container = new RegExp(`/${this.#cgroup}/([0-9a-f]+)`).exec(cgroup as string)?.[1];
+      const shown = `${pid} ${(command as string).replaceAll('\0', ' ').slice(0, 100)}`;
+      if (container && !containers.includes(container)) found.push(`process of a container that is gone: ${shown}`);
+      if (command?.includes('containerd-shim') && command.includes(this.engine.folder)) keepers++;
+      const parent = Number(/^.*\) \S (\d+)/.exec(stat as string)?.[1]);
+      if (parent === this.#daemon?.pid) found.push(`child of the daemon: ${shown}`);
+    }
+    if (keepers !== containers.length) found.push(`${keepers} processes keep ${containers.length} containers`);
+    return found;
+  }
+
+  async #strayFiles(): Promise<string[]> {
+    const kept = await readdir(this.dataDir, { recursive: true });
+    const temporary = await readdir(this.#temporary);
+    return [...kept.filter((name) => !KNOWN_FILES.test(name)), ...temporary].map((name) => `a file is left: ${name}`);
+  }
+}
+
+/** @throws whatever is not that the disk is full */
+function isFull(error: NodeJS.ErrnoException): false {
+  if (error.code === 'ENOSPC') return false;
+  throw error;
+}
