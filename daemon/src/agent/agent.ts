@@ -71,6 +71,9 @@ export function stageFits(start: StageStart): boolean {
   return Buffer.byteLength(JSON.stringify(start)) <= MAX_PAYLOAD_BYTES;
 }
 
+/** One that takes none of its files for so long never will. */
+const TAKES_WITHIN_MS = 30_000;
+
 interface Pending<T> {
   resolve(value: T): void;
   reject(error: Error): void;
@@ -88,13 +91,15 @@ export class Agent {
 
   readonly #attachment: Attachment;
   #ready: Pending<{ warm: boolean }> | undefined;
-  #stage: Pending<AgentExit> | undefined;
+  #stage: (Pending<AgentExit> & { name: string }) | undefined;
   #collect: (Pending<boolean> & { onSlice: (slice: Buffer) => void; complete: boolean }) | undefined;
   #gone: AgentGone | undefined;
   #failure: AgentFailure | undefined;
   #resolveClosed: (gone: AgentGone) => void = () => {};
   #drained: (() => void)[] = [];
   #stdinUnderWay = 0;
+  /** Output that it may still send. */
+  #outputCredit = 0;
 
   constructor(attachment: Attachment) {
     this.#attachment = attachment;
@@ -106,7 +111,11 @@ export class Agent {
       this.#resolveClosed = resolve;
     });
     const decoder = new FrameDecoder({
-      output: (type, bytes) => this.onOutput(type === FROM_AGENT.stdout ? CHANNEL.stdout : CHANNEL.stderr, bytes),
+      output: (type, bytes) => {
+        this.#outputCredit -= bytes.length;
+        if (this.#outputCredit < 0) throw new BadFrame('The agent sent more output than it may.');
+        this.onOutput(type === FROM_AGENT.stdout ? CHANNEL.stdout : CHANNEL.stderr, bytes);
+      },
       frame: (type, flags, payload) => this.#take(type, flags, payload),
     });
     attachment.onStdout = (chunk) => {
@@ -147,7 +156,7 @@ export class Agent {
     return new Promise((resolve, reject) => {
       const problem = this.#failure ?? this.#gone;
       if (problem) return reject(problem);
-      this.#stage = { resolve, reject };
+      this.#stage = { resolve, reject, name: start.stage };
       this.#stdinUnderWay = 0;
       this.#sendJson(TO_AGENT.start, start);
     });
@@ -183,7 +192,9 @@ export class Agent {
   /** Lets the agent send `bytes` more of output. */
   credit(bytes: number): void {
     const payload = Buffer.alloc(4);
-    payload.writeUInt32BE(Math.min(bytes, 0xffff_ffff));
+    const credit = Math.min(bytes, 0xffff_ffff);
+    this.#outputCredit += credit;
+    payload.writeUInt32BE(credit);
     this.#send(TO_AGENT.credit, payload);
   }
 
@@ -216,7 +227,7 @@ export class Agent {
       }
       case FROM_AGENT.exit: {
         const exit = this.#json(Exit, payload);
-        if (!this.#stage) throw new BadFrame('The agent said EXIT without a stage.');
+        if (exit.stage !== this.#stage?.name) throw new BadFrame('The agent said EXIT of a stage that it is not at.');
         this.#stage.resolve(exit);
         this.#stage = undefined;
         return;
@@ -275,11 +286,11 @@ export class Agent {
     this.#send(type, Buffer.from(JSON.stringify(value)));
   }
 
-  #drain(): Promise<void> {
-    return new Promise((resolve) => {
-      if (this.#gone) resolve();
-      else this.#drained.push(resolve);
-    });
+  async #drain(): Promise<void> {
+    if (this.#gone) return;
+    const late = setTimeout(() => this.close('The agent does not take its files.'), TAKES_WITHIN_MS);
+    await new Promise<void>((resolve) => this.#drained.push(resolve));
+    clearTimeout(late);
   }
 
   #close(reason: string): void {

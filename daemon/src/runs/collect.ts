@@ -35,7 +35,7 @@ export async function collectFiles(
     };
     const sending = agent.collect(request, feed).finally(() => extract.end(null));
     sending.catch(() => {}); // it is awaited below, after what it feeds
-    for await (const { header, ...entry } of entries(extract)) {
+    for await (const { header, ...entry } of entries(extract, agent)) {
       // Clients write these files to their disks: only what a run could bring may come back.
       if (header.type !== 'file' || pathProblem(header.name) !== undefined) continue;
       await take({ path: header.name, bytes: entry.bytes, executable: ((header.mode ?? 0) & 0o100) !== 0 });
@@ -46,10 +46,16 @@ export async function collectFiles(
   }
 }
 
-async function* entries(extract: tar.Extract): AsyncGenerator<{ header: tar.Header; bytes: Buffer }> {
-  for await (const entry of extract) {
-    const chunks: Buffer[] = [];
-    for await (const chunk of entry) chunks.push(chunk as Buffer);
-    yield { header: entry.header, bytes: Buffer.concat(chunks) };
+async function* entries(extract: tar.Extract, agent: Agent): AsyncGenerator<{ header: tar.Header; bytes: Buffer }> {
+  try {
+    for await (const entry of extract) {
+      const chunks: Buffer[] = [];
+      for await (const chunk of entry) chunks.push(chunk as Buffer);
+      yield { header: entry.header, bytes: Buffer.concat(chunks) };
+    }
+  } catch {
+    // No archive, or the end of one that was cut off: nothing more can be believed of who sent it.
+    agent.close('The sandbox gave back no archive.');
+    throw await agent.closed;
   }
 }
