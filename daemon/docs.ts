@@ -138,7 +138,7 @@ async function measure(): Promise<void> {
 /** As `/metrics` tells them, asked of a daemon with one runtime that has ended one run. */
 async function metrics(): Promise<string> {
   const runs = { counts: { queued: 0, running: 0 } } as Runs;
-  const counts = { target: 0, idle: 0, creating: 0, leased: 0, hits: 0, misses: 0 };
+  const counts = { least: 0, wanted: 0, target: 0, idle: 0, creating: 0, leased: 0, hits: 0, misses: 0, creationMs: 0 };
   const engine = { state: 'up', name: '', problem: null } as const;
   const status: PoolStatus = { engine, runtimes: [{ runtime: '', ...counts, problem: null }], withPackages: 0 };
   const told = new Metrics(runs, { status: () => status } as Pool, () => 0);

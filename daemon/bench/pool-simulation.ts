@@ -8,7 +8,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { type Budget, Demand, missing, nextLine, Pace, targets } from '../src/pool/demand.ts';
+import { type Budget, Demand, Pace, targets, urgency } from '../src/pool/demand.ts';
 
 /** Of one container, measured on two cores with Docker 20.10 (docs/performance.md): a python hello. */
 const COSTS = {
@@ -67,24 +67,27 @@ interface Job {
   then(): void;
 }
 
-class SimulatedLine {
+/** The containers of one runtime. */
+class Shelf {
   readonly demand = new Demand();
+  /** When each run that waits came. */
   readonly waiters: number[] = [];
   creating = 0;
   idle = 0;
-  wantedIdle = 0;
+  target = 0;
   leased = 0;
-  servedAt = 0;
-  pausedUntil = 0;
-  now = 0;
+  paused = false;
 
-  get waiting(): number {
-    return this.waiters.length;
+  /** Those still to be begun. */
+  get missing(): number {
+    return Math.max(0, this.waiters.length + (this.paused ? 0 : this.target - this.idle) - this.creating);
   }
+}
 
-  get target(): number {
-    return this.now < this.pausedUntil ? 0 : this.wantedIdle;
-  }
+/** One that waits for its turn to be made. */
+interface Creation {
+  shelf: Shelf;
+  urgency: number;
 }
 
 /** The pool, its engine and its runs, on a clock of its own. */
@@ -93,13 +96,13 @@ class Simulation {
   readonly #policy: Policy;
   readonly #budget: Budget;
   readonly #pace: Pace;
-  readonly #lines = new Map<string, SimulatedLine>();
+  readonly #shelves = new Map<string, Shelf>();
   readonly #timers: { at: number; then(): void }[] = [];
   readonly #jobs = new Set<Job>();
+  readonly #queue: Creation[] = [];
   readonly #outcome: Outcome = { waits: [], misses: 0, idleSeconds: 0, mostIdle: 0, created: 0, seconds: 0 };
   #now = 0;
   #creating = 0;
-  #turn = 0;
 
   constructor(machine: Machine, policy: Policy) {
     this.#machine = machine;
@@ -110,9 +113,9 @@ class Simulation {
 
   run(arrivals: readonly Arrival[]): Outcome {
     const end = Math.max(0, ...arrivals.map(({ at }) => at));
-    for (const { runtime } of arrivals) if (!this.#lines.has(runtime)) this.#lines.set(runtime, new SimulatedLine());
-    for (const line of this.#lines.values()) line.idle = this.#policy.minimum;
-    for (const { at, runtime } of arrivals) this.#at(at, () => this.#lease(this.#lines.get(runtime) as SimulatedLine));
+    for (const { runtime } of arrivals) if (!this.#shelves.has(runtime)) this.#shelves.set(runtime, new Shelf());
+    for (const shelf of this.#shelves.values()) shelf.idle = this.#policy.minimum;
+    for (const { at, runtime } of arrivals) this.#at(at, () => this.#lease(this.#shelves.get(runtime) as Shelf));
     for (let at = 0; at < end; at += REPLAN_MS) this.#at(at, () => this.#replan());
     this.#timers.sort((a, b) => b.at - a.at);
     while (this.#outcome.waits.length < arrivals.length) this.#step();
@@ -131,11 +134,10 @@ class Simulation {
     const passed = next - this.#now;
     for (const job of this.#jobs) job.cpuMs -= passed * rate;
     let idle = 0;
-    for (const line of this.#lines.values()) idle += line.idle;
+    for (const shelf of this.#shelves.values()) idle += shelf.idle;
     this.#outcome.idleSeconds += (idle * passed) / 1000;
     this.#outcome.mostIdle = Math.max(this.#outcome.mostIdle, idle);
     this.#now = next;
-    for (const line of this.#lines.values()) line.now = next;
     if (least && jobAt === next) {
       this.#jobs.delete(least);
       least.then();
@@ -160,69 +162,87 @@ class Simulation {
     this.#jobs.add({ cpuMs, then });
   }
 
-  #lease(line: SimulatedLine): void {
-    line.demand.arrived(this.#now);
-    if (line.idle > 0) {
-      line.idle--;
-      this.#serve(line, this.#now);
+  #lease(shelf: Shelf): void {
+    shelf.demand.arrived(this.#now);
+    this.#plan();
+    if (shelf.idle > 0) {
+      shelf.idle--;
+      this.#serve(shelf, this.#now);
     } else {
       this.#outcome.misses++;
-      line.waiters.push(this.#now);
+      shelf.waiters.push(this.#now);
+      this.#fill(shelf);
     }
-    this.#replan();
   }
 
-  #serve(line: SimulatedLine, askedAt: number): void {
+  #serve(shelf: Shelf, askedAt: number): void {
     this.#outcome.waits.push(this.#now - askedAt);
-    line.leased++;
-    if (line.pausedUntil <= this.#now) {
-      line.pausedUntil = this.#now + REFILL_DELAY_MS;
-      this.#after(REFILL_DELAY_MS, () => this.#fill());
+    shelf.leased++;
+    if (!shelf.paused) {
+      shelf.paused = true;
+      this.#after(REFILL_DELAY_MS, () => {
+        shelf.paused = false;
+        this.#fill(shelf);
+      });
     }
     this.#compute(COSTS.runCpuMs, () => {
-      line.leased--;
+      shelf.leased--;
       this.#compute(COSTS.removeCpuMs, () => {});
     });
   }
 
-  #replan(): void {
-    const lines = [...this.#lines.values()];
-    const leased = lines.reduce((sum, line) => sum + line.leased + line.waiting, 0);
-    const wishes = lines.map(({ demand }) => ({
+  #plan(): void {
+    const shelves = [...this.#shelves.values()];
+    const taken = shelves.reduce((sum, { leased, waiters }) => sum + leased + waiters.length, 0);
+    const wishes = shelves.map(({ demand }) => ({
       minimum: this.#policy.minimum,
       wanted: this.#policy.followsDemand ? demand.wanted(this.#now) : 0,
       bytes: COSTS.memoryBytes,
     }));
-    const counts = targets(wishes, { ...this.#budget, takenBytes: leased * COSTS.memoryBytes });
-    for (const [index, line] of lines.entries()) {
-      line.wantedIdle = counts[index] as number;
-      for (; line.idle > line.wantedIdle; line.idle--) this.#compute(COSTS.removeCpuMs, () => {});
-    }
-    this.#fill();
+    const counts = targets(wishes, { ...this.#budget, takenBytes: taken * COSTS.memoryBytes });
+    for (const [index, shelf] of shelves.entries()) shelf.target = counts[index] as number;
   }
 
-  #fill(): void {
+  #replan(): void {
+    this.#plan();
+    for (const shelf of this.#shelves.values()) {
+      for (; shelf.idle > shelf.target; shelf.idle--) this.#compute(COSTS.removeCpuMs, () => {});
+      this.#fill(shelf);
+    }
+  }
+
+  #fill(shelf: Shelf): void {
+    for (let missing = shelf.missing; missing > 0; missing--) {
+      const forRun = shelf.waiters.length > shelf.creating;
+      const ahead = forRun ? shelf.creating : shelf.idle + shelf.creating;
+      this.#queue.push({ shelf, urgency: urgency({ forRun, ahead }) });
+      shelf.creating++;
+    }
+    this.#queue.sort((a, b) => b.urgency - a.urgency);
+    this.#create();
+  }
+
+  #create(): void {
     while (this.#creating < this.#pace.limit) {
-      const line = nextLine(this.#lines.values());
-      if (!line) return;
-      line.servedAt = ++this.#turn;
-      line.creating++;
+      const next = this.#queue.shift();
+      if (!next) return;
       this.#creating++;
       this.#outcome.created++;
       const begun = this.#now;
-      this.#compute(COSTS.createCpuMs, () => this.#after(COSTS.createLatencyMs, () => this.#created(line, begun)));
+      this.#compute(COSTS.createCpuMs, () =>
+        this.#after(COSTS.createLatencyMs, () => this.#created(next.shelf, this.#now - begun)),
+      );
     }
   }
 
-  #created(line: SimulatedLine, begun: number): void {
-    line.creating--;
+  #created(shelf: Shelf, tookMs: number): void {
+    shelf.creating--;
     this.#creating--;
-    this.#pace.ended(line.demand.created(this.#now - begun));
-    const askedAt = line.waiters.shift();
-    if (askedAt === undefined) line.idle++;
-    else this.#serve(line, askedAt);
-    if (missing(line) > 0) this.#replan();
-    else this.#fill();
+    this.#pace.ended(shelf.demand.created(tookMs));
+    const askedAt = shelf.waiters.shift();
+    if (askedAt === undefined) shelf.idle++;
+    else this.#serve(shelf, askedAt);
+    this.#create();
   }
 }
 

@@ -244,10 +244,15 @@ export const SETTINGS = {
   tmpBytes: bytes('CODERUNNER_TMP_BYTES', 'Size of a sandbox’s /tmp.', 64 * MiB, { min: MiB, max: 64 * GiB }),
 
   // Pool
-  poolSize: integer('CODERUNNER_POOL_SIZE', 'Containers that wait, per language that is used.', 3, {
-    min: 0,
-    max: 1000,
-  }),
+  poolSize: integer(
+    'CODERUNNER_POOL_SIZE',
+    'The least that waits, per language that is used; after many runs at once more do for a while. 0: none ever.',
+    3,
+    {
+      min: 0,
+      max: 1000,
+    },
+  ),
   poolPrewarm: list(
     'CODERUNNER_POOL_PREWARM',
     'Languages whose containers wait from the start, also when they were not used in the last seven days; `all` for all.',
@@ -270,7 +275,7 @@ export const SETTINGS = {
   },
   createConcurrency: integer(
     'CODERUNNER_CREATE_CONCURRENCY',
-    'Containers that are created at the same time.',
+    'The most containers that are created at the same time; fewer where that makes each much slower.',
     Math.max(2, availableParallelism()),
     { min: 1, max: 256, defaultText: 'the number of processors, at least 2' },
   ),

@@ -55,6 +55,8 @@ export class Engine implements AsyncDisposable {
   readonly docker: Docker;
   /** The memory of the machine that the containers are on; infinite where it does not tell. */
   readonly memoryBytes: number;
+  /** The processors of that machine; 1 where it does not tell. */
+  readonly processors: number;
   readonly #seccomp: string;
   readonly #outOfMemory: OutOfMemoryEvents;
   /** Ends what is asked of an engine that was given up. */
@@ -63,12 +65,13 @@ export class Engine implements AsyncDisposable {
   private constructor(
     docker: Docker,
     name: string,
-    memoryBytes: number,
+    { MemTotal, NCPU }: { MemTotal?: number; NCPU?: number },
     seccomp: string,
     outOfMemory: OutOfMemoryEvents,
   ) {
     this.docker = docker;
-    this.memoryBytes = memoryBytes;
+    this.memoryBytes = MemTotal || Number.POSITIVE_INFINITY;
+    this.processors = NCPU || 1;
     this.name = name;
     this.#seccomp = seccomp;
     this.#outOfMemory = outOfMemory;
@@ -77,7 +80,7 @@ export class Engine implements AsyncDisposable {
   /** Finds an engine that answers. @throws CodeRunnerError engine_unavailable, saying what was tried */
   static async connect(config: Config, signal?: AbortSignal): Promise<Engine> {
     const { docker } = await findEngine(config.engine, signal && { signal });
-    const [version, info] = await Promise.all([docker.version(), docker.info() as Promise<{ MemTotal?: number }>]);
+    const [version, info] = await Promise.all([docker.version(), docker.info()]);
     const isPodman = (version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'));
     const profile = join(BUNDLED_RUNTIMES, 'seccomp.json');
     // Podman takes the profile by its path, Docker by its contents.
@@ -85,7 +88,7 @@ export class Engine implements AsyncDisposable {
     return new Engine(
       docker,
       `${isPodman ? 'Podman' : 'Docker'} ${version.Version}`,
-      info.MemTotal || Number.POSITIVE_INFINITY,
+      info,
       seccomp,
       await OutOfMemoryEvents.listen(docker),
     );

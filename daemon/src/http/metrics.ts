@@ -84,6 +84,15 @@ export class Metrics {
       },
     });
     new Gauge({
+      name: 'coderunner_sandboxes_target',
+      help: 'Containers that should wait, by runtime: what comes lately, as far as there is memory.',
+      labelNames: ['runtime'],
+      registers,
+      collect() {
+        for (const { runtime, target } of pool.status().runtimes) this.set({ runtime }, target);
+      },
+    });
+    new Gauge({
       name: 'coderunner_leases',
       help: 'Sandboxes handed out since the start, by whether one was waiting.',
       labelNames: ['runtime', 'result'],

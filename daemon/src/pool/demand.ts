@@ -1,5 +1,5 @@
 /**
- * How many containers of each runtime should wait, which one is made next, and how many are made at once. Arithmetic only: callers say
+ * How many containers of each runtime should wait, which one is made first, and how many are made at once. Arithmetic only: callers say
  * what time it is, so that `npm run bench:pool` can ask the same of a day in a second. docs/decisions/0017 tells how its numbers were
  * found.
  *
@@ -133,41 +133,16 @@ function fill(goals: readonly { from: number; to: number; bytes: number }[], byt
   return counts;
 }
 
-/** What decides whose container is made next. */
-export interface Line {
-  /** Runs that wait for a container. */
-  readonly waiting: number;
-  readonly creating: number;
-  readonly idle: number;
-  /** How many should be idle; 0 also while nothing should be made for later. */
-  readonly target: number;
-  /** When a container was last begun for it; greater is later. */
-  readonly servedAt: number;
-}
+/** More than there are ever containers. */
+const ALL = 2 ** 30;
 
 /**
- * Whose container to make next: those that runs wait for come before those that will wait, and lines take turns. Never more are made
- * than runs wait for and should be idle.
+ * Whose container is made first, the largest number first: what runs wait for comes before what will wait; among these, runtimes take
+ * turns, so that forty runs of one do not keep the only one of another waiting.
+ * @param ahead how many of the same runtime are there, or are being made, for the same purpose
  */
-export function nextLine<T extends Line>(lines: Iterable<T>): T | undefined {
-  let next: T | undefined;
-  let nextPart = Number.POSITIVE_INFINITY;
-  for (const line of lines) {
-    const short = missing(line);
-    if (short === 0) continue;
-    // Below 0: somebody waits. From 0 on: how much of what should be idle is there.
-    const part = line.waiting > line.creating ? -1 : 1 - short / line.target;
-    if (part < nextPart || (part === nextPart && line.servedAt < (next?.servedAt ?? 0))) {
-      next = line;
-      nextPart = part;
-    }
-  }
-  return next;
-}
-
-/** How many are still to be begun for a line. */
-export function missing({ waiting, creating, idle, target }: Line): number {
-  return Math.max(0, waiting + Math.max(0, target - idle) - creating);
+export function urgency({ forRun, ahead }: { forRun: boolean; ahead: number }): number {
+  return forRun ? ALL - ahead : -ahead;
 }
 
 /** Creations are much slower together than alone: fewer at once end as many, and the first of them sooner. */

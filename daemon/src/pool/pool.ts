@@ -18,6 +18,7 @@ import type { Images } from '../runtimes/images.ts';
 import { compileMemory, type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import { Breaker } from './breaker.ts';
+import { Demand, Pace, targets, urgency } from './demand.ts';
 import type { EngineLink } from './engine-link.ts';
 import { MemoryBudget } from './memory.ts';
 import { mostMemory, Sandbox } from './sandbox.ts';
@@ -31,6 +32,8 @@ const REFILL_DELAY_MS = 250;
 const WARM_WITHIN_MS = 45_000;
 const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
+/** How often it is looked whether fewer should wait than do. */
+const REPLAN_MS = 5_000;
 /** The rest of the engine's memory is for what runs beside the sandboxes. */
 const MEMORY_SHARE = 0.8;
 
@@ -58,6 +61,12 @@ export interface LeaseRequest {
   signal: AbortSignal;
 }
 
+/** What time it is for the estimate of demand, in milliseconds, and how often it is looked at while nothing comes. */
+export interface Timing {
+  now(): number;
+  replanMs: number;
+}
+
 interface Waiter {
   resolve(sandbox: Sandbox): void;
   reject(error: Error): void;
@@ -74,8 +83,11 @@ class Shelf {
   readonly isStandard: boolean;
   /** The language was changed or removed: nothing waits here any more, and this goes with its last run. */
   retired = false;
-  /** How many should wait; 0 for sizes that only single runs asked for, and for what was not used for long. */
+  /** As many wait whatever comes; 0 for sizes that only single runs asked for, and for what was not used for long. */
+  least = 0;
+  /** How many should wait now. */
   target = 0;
+  demand = new Demand();
   readonly idle: Sandbox[] = [];
   readonly waiters: Waiter[] = [];
   creating = 0;
@@ -107,6 +119,11 @@ class Shelf {
     this.isStandard = isLanguage && mount === undefined && memoryBytes === runtime.limits.memoryBytes;
   }
 
+  /** What comes lately makes more of it wait, and not only what must. */
+  get followsDemand(): boolean {
+    return this.isStandard && this.least > 0;
+  }
+
   /** Somebody waits for it, has it, or it is just being made. */
   get isBusy(): boolean {
     return this.leased + this.creating + this.waiters.length > 0;
@@ -115,6 +132,18 @@ class Shelf {
   get missing(): number {
     const wanted = this.waiters.length + (this.pause ? 0 : this.target - this.idle.length);
     return Math.max(0, wanted - this.creating);
+  }
+
+  /** One of those that are being made is for nobody any more. */
+  get hasSurplus(): boolean {
+    return this.creating > this.waiters.length + Math.max(0, this.target - this.idle.length);
+  }
+
+  /** Nothing should wait here any more. */
+  stopWaiting(): void {
+    this.least = 0;
+    this.target = 0;
+    clearTimeout(this.expiry);
   }
 
   resume(): void {
@@ -131,6 +160,9 @@ export class Pool {
   readonly #instance: string;
   readonly #log: Logger;
   readonly #creation: PQueue;
+  #pace: Pace;
+  readonly #timing: Timing;
+  #replanning: NodeJS.Timeout | undefined;
   /** Names of the images of languages as they are. */
   #languages: ReadonlySet<string>;
   readonly #shelves = new Map<string, Shelf>();
@@ -166,20 +198,25 @@ export class Pool {
     runtimes: readonly Runtime[];
     used: readonly string[];
     log: Logger;
+    timing?: Timing;
   }) {
     this.#config = options.config;
     this.#link = options.link;
     this.#images = options.images;
     this.#instance = options.instance;
     this.#log = options.log;
-    this.#creation = new PQueue({ concurrency: options.config.createConcurrency });
+    this.#timing = options.timing ?? { now: () => performance.now(), replanMs: REPLAN_MS };
+    const most = options.config.createConcurrency;
+    this.#creation = new PQueue({ concurrency: most });
+    this.#pace = new Pace({ least: most, most });
     this.#languages = new Set(options.runtimes.map(imageName));
     const { poolPrewarm, poolSize } = options.config;
     for (const runtime of options.runtimes) {
       const shelf = this.#shelf(runtime, runtime.limits.memoryBytes);
       const waits = [...options.used, ...poolPrewarm].some((name) => name === runtime.id || name === 'all');
-      shelf.target = waits ? poolSize : 0;
+      shelf.least = waits ? poolSize : 0;
     }
+    this.#plan();
     this.#link.on('up', (engine) => void this.#engineUp(engine));
     this.#link.on('down', (problem) => this.#engineDown(problem));
     this.#breaker.on('open', (problem) => {
@@ -207,6 +244,7 @@ export class Pool {
 
   /** Removes what an earlier daemon left and starts filling, if the engine is there; else when it comes. */
   async start(): Promise<void> {
+    this.#replanning = setInterval(() => this.#replan(), this.#timing.replanMs).unref();
     if (!this.#link.problem) await this.#engineUp(this.#link.engine);
   }
 
@@ -218,6 +256,8 @@ export class Pool {
   async lease({ runtime, owner, memoryBytes, mount, signal }: LeaseRequest): Promise<Lease> {
     signal.throwIfAborted();
     const shelf = this.#shelf(runtime, memoryBytes, mount);
+    shelf.demand.arrived(this.#timing.now());
+    this.#plan();
     const waiting = shelf.idle.shift();
     if (waiting) shelf.hits++;
     else shelf.misses++;
@@ -249,14 +289,13 @@ export class Pool {
         this.#fill(shelf);
         continue;
       }
+      const { least, demand } = shelf;
       this.#shelves.delete(key);
       going.push(this.#retire(shelf));
-      if (!now || !shelf.isStandard) continue;
-      const successor = this.#shelf(now, now.limits.memoryBytes);
-      successor.target = shelf.target;
-      this.#fill(successor);
+      if (now && shelf.isStandard) Object.assign(this.#shelf(now, now.limits.memoryBytes), { least, demand });
     }
     for (const runtime of runtimes) this.#shelf(runtime, runtime.limits.memoryBytes);
+    this.#replan();
     await Promise.all(going);
   }
 
@@ -270,9 +309,8 @@ export class Pool {
 
   #retire(shelf: Shelf): Promise<unknown> {
     shelf.retired = true;
-    shelf.target = 0;
+    shelf.stopWaiting();
     shelf.resume();
-    clearTimeout(shelf.expiry);
     if (shelf.isBusy) this.#retired.add(shelf);
     return Promise.all(shelf.idle.splice(0).map((sandbox) => this.#remove(sandbox)));
   }
@@ -297,12 +335,15 @@ export class Pool {
       },
       runtimes: this.#standardShelves().map((shelf) => ({
         runtime: shelf.runtime.id,
+        least: shelf.least,
+        wanted: this.#wanted(shelf),
         target: shelf.target,
         idle: shelf.idle.length,
         creating: shelf.creating,
         leased: shelf.leased,
         hits: shelf.hits,
         misses: shelf.misses,
+        creationMs: shelf.demand.creationMs === undefined ? null : Math.round(shelf.demand.creationMs),
         problem: shelf.problem?.message ?? null,
       })),
       withPackages: [...this.#shelves.values()].reduce((sum, { mount, idle }) => sum + (mount ? idle.length : 0), 0),
@@ -313,6 +354,7 @@ export class Pool {
   close(): void {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     this.#breaker[Symbol.dispose]();
+    clearInterval(this.#replanning);
     for (const shelf of this.#known) {
       shelf.resume();
       clearTimeout(shelf.expiry);
@@ -337,7 +379,7 @@ export class Pool {
   async retire(volume: string): Promise<boolean> {
     const shelves = this.#known.filter(({ mount }) => mount?.volume === volume);
     if (shelves.some((shelf) => shelf.leased + shelf.waiters.length > 0)) return false;
-    for (const shelf of shelves) shelf.target = 0;
+    for (const shelf of shelves) shelf.stopWaiting();
     await Promise.all(shelves.map((shelf) => this.#clear(shelf)));
     // Those of runs that have just ended.
     await Promise.all(this.#removals);
@@ -359,32 +401,67 @@ export class Pool {
   #keep(shelf: Shelf): void {
     const { poolSize, poolKeep } = this.#config;
     if (shelf.retired) return;
-    if (shelf.isStandard) shelf.target = poolSize;
+    if (shelf.isStandard && shelf.least !== poolSize) {
+      shelf.least = poolSize;
+      this.#plan();
+    }
     if (shelf.isStandard || shelf.memoryBytes !== shelf.runtime.limits.memoryBytes) return;
     clearTimeout(shelf.expiry);
     if (this.#stop.signal.aborted) return;
-    shelf.target = Math.min(1, poolSize);
+    shelf.least = Math.min(1, poolSize);
     shelf.expiry = setTimeout(() => this.#expire(shelf), poolKeep);
     // In the order of their last use, so that the first is the one to give way.
     const key = [...this.#shelves].find(([, one]) => one === shelf)?.[0] as string;
     this.#shelves.delete(key);
     this.#shelves.set(key, shelf);
-    const kept = [...this.#shelves.values()].filter((one) => !one.isStandard && one.target > 0);
+    const kept = [...this.#shelves.values()].filter((one) => !one.isStandard && one.least > 0);
     for (const oldest of kept.slice(0, -MOST_KEPT)) this.#expire(oldest);
+    this.#plan();
   }
 
   #expire(shelf: Shelf): void {
-    shelf.target = 0;
+    shelf.stopWaiting();
     void this.#clear(shelf);
   }
 
   /** Removes what waits, and what is being made when it comes. */
   async #clear(shelf: Shelf): Promise<void> {
-    clearTimeout(shelf.expiry);
     await Promise.all(shelf.idle.splice(0).map((sandbox) => this.#remove(sandbox)));
     if (shelf.creating > 0) await this.#creation.onIdle();
-    if (shelf.target > 0 || shelf.isBusy || shelf.isStandard) return;
+    if (shelf.least > 0 || shelf.isBusy || shelf.isStandard) return;
     for (const [key, one] of this.#shelves) if (one === shelf) this.#shelves.delete(key);
+  }
+
+  #wanted({ followsDemand, least, demand }: Shelf): number {
+    return followsDemand ? Math.max(least, demand.wanted(this.#timing.now())) : least;
+  }
+
+  /** Says how many should wait from now on, by what came lately and the memory that there is. */
+  #plan(): void {
+    const shelves = [...this.#shelves.values()];
+    const wishes = shelves.map((shelf) => ({
+      minimum: shelf.least,
+      wanted: this.#wanted(shelf),
+      bytes: this.#bytes(shelf),
+    }));
+    const takenBytes = sum(this.#known.map((shelf) => (shelf.leased + shelf.waiters.length) * this.#bytes(shelf)));
+    const { most } = this.#memory;
+    const counts = targets(wishes, Number.isFinite(most) ? { bytes: most, takenBytes } : undefined);
+    for (const [index, shelf] of shelves.entries()) shelf.target = counts[index] as number;
+  }
+
+  /** Plans, and does at once what follows: those that are too many go, those that are missing are made. */
+  #replan(): void {
+    this.#plan();
+    for (const shelf of this.#shelves.values()) {
+      for (const sandbox of shelf.idle.splice(shelf.target)) this.#remove(sandbox);
+      this.#fill(shelf);
+    }
+  }
+
+  /** What one of its containers may come to use. */
+  #bytes(shelf: Shelf): number {
+    return mostMemory(this.#memoryOf(shelf));
   }
 
   /** One per runtime, as people know them; sizes that single runs asked for are not listed. */
@@ -397,7 +474,7 @@ export class Pool {
       if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
       const problem = this.#link.problem;
       if (problem) return reject(problem);
-      const bytes = mostMemory(this.#spec(shelf));
+      const bytes = this.#bytes(shelf);
       if (bytes > this.#memory.most) return reject(tooMuchMemory(bytes, this.#memory.most));
       this.#breaker.enter();
       const settled = () => signal.removeEventListener('abort', aborted);
@@ -426,17 +503,21 @@ export class Pool {
     if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       const forRun = shelf.waiters.length > shelf.creating;
+      const ahead = forRun ? shelf.creating : shelf.idle.length + shelf.creating;
       const spec = this.#spec(shelf);
       if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
         this.#starved = true;
         return;
       }
       shelf.creating++;
-      void this.#begin(shelf, spec, forRun).catch((error) => this.#log.error({ err: error }, 'creation failed oddly'));
+      void this.#begin(shelf, spec, { forRun, ahead }).catch((error) =>
+        this.#log.error({ err: error }, 'creation failed oddly'),
+      );
     }
   }
 
-  async #begin(shelf: Shelf, spec: ContainerSpec, forRun: boolean): Promise<void> {
+  async #begin(shelf: Shelf, spec: ContainerSpec, turn: { forRun: boolean; ahead: number }): Promise<void> {
+    const { forRun } = turn;
     const bytes = mostMemory(spec);
     if (forRun) {
       const room = this.#memory.take(bytes, AbortSignal.any([this.#stop.signal, this.#engineGone.signal]));
@@ -452,17 +533,19 @@ export class Pool {
     }
     await this.#creation.add(
       async () => {
-        if (!forRun || shelf.waiters.length > 0 || !this.problem) return this.#create(shelf, spec);
-        // It was refused meanwhile, with all others.
+        const isRefused = forRun && shelf.waiters.length === 0 && this.problem;
+        const isSurplus = !forRun && shelf.hasSurplus;
+        if (!isRefused && !isSurplus) return this.#create(shelf, spec);
         shelf.creating--;
         this.#free(bytes);
       },
-      { priority: forRun ? 1 : 0 },
+      { priority: urgency(turn) },
     );
   }
 
   async #create(shelf: Shelf, spec: ContainerSpec): Promise<void> {
     let sandbox: Sandbox;
+    const begun = performance.now();
     try {
       sandbox = await Sandbox.create(this.#link.engine, spec, this.#stop.signal);
     } catch (error) {
@@ -471,6 +554,8 @@ export class Pool {
       if (!this.#stop.signal.aborted) await this.#creationFailed(shelf, error as Error);
       return;
     }
+    this.#pace.ended(shelf.demand.created(performance.now() - begun));
+    this.#creation.concurrency = this.#pace.limit;
     shelf.creating--;
     shelf.problem = undefined;
     shelf.retryMs = RETRY_FIRST_MS;
@@ -595,6 +680,8 @@ export class Pool {
     this.#sweptFor = engine;
     this.#engineGone = new AbortController();
     this.#memory.most = this.#config.memoryBudget || Math.floor(engine.memoryBytes * MEMORY_SHARE);
+    this.#pace = new Pace({ least: engine.processors, most: this.#config.createConcurrency });
+    this.#plan();
     // What was begun on the engine before it went away ends first, or it would be swept away half made.
     await this.#creation.onIdle();
     await this.#removeLeftOvers(engine);
@@ -636,11 +723,19 @@ export class Pool {
     }
   }
 
-  #spec({ runtime, image, memoryBytes, mount }: Shelf): ContainerSpec {
+  #memoryOf({ runtime, memoryBytes }: Shelf): Pick<ContainerSpec, 'memoryBytes' | 'firstMemoryBytes'> {
+    const serving = sum(runtime.services.map((service) => service.memoryBytes));
+    const compiling = compileMemory(runtime, memoryBytes, this.#config);
+    return {
+      memoryBytes: memoryBytes + serving,
+      ...(compiling > memoryBytes ? { firstMemoryBytes: compiling + serving } : {}),
+    };
+  }
+
+  #spec(shelf: Shelf): ContainerSpec {
+    const { runtime, image, mount } = shelf;
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
     const { services } = runtime;
-    const serving = sum(services.map((service) => service.memoryBytes));
-    const compiling = compileMemory(runtime, memoryBytes, this.#config);
     this.#user = (this.#user + 1) % RUN_UIDS;
     return {
       image,
@@ -652,8 +747,7 @@ export class Pool {
         ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
       ],
       user: this.#user,
-      memoryBytes: memoryBytes + serving,
-      ...(compiling > memoryBytes ? { firstMemoryBytes: compiling + serving } : {}),
+      ...this.#memoryOf(shelf),
       pids: runtime.limits.pids + sum(services.map(({ pids }) => pids)),
       cpus,
       workspaceBytes,

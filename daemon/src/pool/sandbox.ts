@@ -7,7 +7,10 @@ import type { Engine, EngineContainer } from '../engine/engine.ts';
 const READY_WITHIN_MS = 60_000;
 
 /** What such a container may come to use, its compiler included. */
-export function mostMemory({ memoryBytes, firstMemoryBytes = 0 }: ContainerSpec): number {
+export function mostMemory({
+  memoryBytes,
+  firstMemoryBytes = 0,
+}: Pick<ContainerSpec, 'memoryBytes' | 'firstMemoryBytes'>): number {
   return Math.max(memoryBytes, firstMemoryBytes);
 }
 

@@ -343,12 +343,15 @@ export const PoolStatus = Type.Object({
   runtimes: Type.Array(
     Type.Object({
       runtime: Type.String(),
+      least: Type.Integer({ description: 'As many should wait whatever comes' }),
+      wanted: Type.Integer({ description: 'As many would wait by what came lately, if there were the memory' }),
       target: Type.Integer({ description: 'How many should wait' }),
       idle: Type.Integer(),
       creating: Type.Integer(),
       leased: Type.Integer(),
       hits: Type.Integer({ description: 'Leases served by a waiting container' }),
       misses: Type.Integer({ description: 'Leases that had to wait for a new one' }),
+      creationMs: Type.Union([Type.Integer(), Type.Null()], { description: 'What creating one takes lately' }),
       problem: Type.Union([Type.String(), Type.Null()]),
     }),
   ),

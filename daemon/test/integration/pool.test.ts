@@ -104,6 +104,69 @@ describe('the pool', () => {
     assert.deepEqual([test.status.hits, test.status.misses, test.status.leased], [1, 0, 1]);
   });
 
+  describe('with many runs at once', () => {
+    /** A pool of one, on a clock that goes only when the test says so. */
+    const open = async (settings: Partial<Config> = {}) => {
+      let now = 0;
+      const timing = { now: () => now, replanMs: 20 };
+      const test = await TestPool.open({ poolSize: 1, ...settings }, undefined, timing);
+      await test.pool.start();
+      await test.whenFull();
+      const pass = (ms: number) => {
+        now += ms;
+      };
+      return { test, pass, [Symbol.asyncDispose]: () => test[Symbol.asyncDispose]() };
+    };
+    const rush = (test: TestPool, count: number) =>
+      Promise.all(
+        Array.from({ length: count }, async () => {
+          await using _ = await test.lease();
+        }),
+      );
+
+    it('lets as many wait for the next ones, and no longer when nothing comes', async () => {
+      await using opened = await open();
+      const { test, pass } = opened;
+      const done = rush(test, 4);
+      assert.deepEqual([test.status.least, test.status.wanted, test.status.target], [1, 4, 4]);
+      await done;
+      await test.whenFull();
+      assert.equal(test.status.idle, 4);
+      const hits = test.status.hits;
+      await rush(test, 4);
+      assert.equal(test.status.hits - hits, 4);
+      pass(24 * 3_600_000);
+      await until(() => test.status.target === 1);
+      await test.whenFull();
+      await until(async () => (await test.containers()).length === 1);
+    });
+
+    it('lets no more wait than there is memory for', async () => {
+      const { limits } = await pythonRuntime();
+      await using opened = await open({ memoryBudget: 2 * limits.memoryBytes });
+      const { test } = opened;
+      await rush(test, 4);
+      await until(() => test.status.target === 2);
+      await test.whenFull();
+      assert.deepEqual([test.status.wanted, test.status.idle], [4, 2]);
+    });
+
+    it('serves a run of one kind between many of another', async () => {
+      await using test = await TestPool.open({ poolSize: 0, createConcurrency: 1 });
+      await test.pool.start();
+      const order: string[] = [];
+      const run = async (name: string, memoryBytes: number) => {
+        await using _ = await test.lease({ memoryBytes });
+        order.push(name);
+      };
+      const usual = test.python.limits.memoryBytes;
+      const many = Array.from({ length: 4 }, () => run('many', usual));
+      await Promise.all([...many, run('single', usual / 2)]);
+      assert.deepEqual(order, ['many', 'single', 'many', 'many', 'many']);
+      assert.notEqual(test.status.creationMs, null);
+    });
+  });
+
   it('makes one on demand when none waits', async () => {
     await using test = await TestPool.open({ poolSize: 0 });
     await test.pool.start();

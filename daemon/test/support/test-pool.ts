@@ -6,7 +6,7 @@ import pino from 'pino';
 import { type Config, loadConfig } from '../../src/config.ts';
 import type { VolumeMount } from '../../src/engine/container.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
-import { type Lease, Pool } from '../../src/pool/pool.ts';
+import { type Lease, Pool, type Timing } from '../../src/pool/pool.ts';
 import type { PoolStatus } from '../../src/protocol/index.ts';
 import { Images } from '../../src/runtimes/images.ts';
 import { loadRuntimes } from '../../src/runtimes/load.ts';
@@ -38,15 +38,20 @@ export class TestPool implements AsyncDisposable {
   }
 
   /** A pool of Python, which was used lately, that has not been started. Its image is built if it is not there. */
-  static async open(settings: Partial<Config> = {}, used?: string[]): Promise<TestPool> {
-    const test = await TestPool.withoutImage(settings, await pythonRuntime(), used);
+  static async open(settings: Partial<Config> = {}, used?: string[], timing?: Timing): Promise<TestPool> {
+    const test = await TestPool.withoutImage(settings, await pythonRuntime(), used, timing);
     if (!test.link.problem) {
       await test.images.build([test.python], { onProgress() {}, signal: new AbortController().signal });
     }
     return test;
   }
 
-  static async withoutImage(settings: Partial<Config>, python: Runtime, used = ['python']): Promise<TestPool> {
+  static async withoutImage(
+    settings: Partial<Config>,
+    python: Runtime,
+    used = ['python'],
+    timing?: Timing,
+  ): Promise<TestPool> {
     const config = loadConfig(process.env, settings);
     const instance = `test-${randomUUID()}`;
     const link = new EngineLink(config);
@@ -55,7 +60,16 @@ export class TestPool implements AsyncDisposable {
     await images.prepare([python]);
     const logged: LogLine[] = [];
     const log = pino({ level: 'warn' }, { write: (line) => void logged.push(JSON.parse(line)) });
-    const pool = new Pool({ config, link, images, instance, runtimes: [python], used, log });
+    const pool = new Pool({
+      config,
+      link,
+      images,
+      instance,
+      runtimes: [python],
+      used,
+      log,
+      ...(timing ? { timing } : {}),
+    });
     return new TestPool({ pool, link, images, python, instance, logged });
   }
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Budget, Demand, type Line, missing, nextLine, Pace, targets, type Wish } from '../../src/pool/demand.ts';
+import { type Budget, Demand, Pace, targets, urgency, type Wish } from '../../src/pool/demand.ts';
 
 const HOUR = 3_600_000;
 
@@ -163,35 +163,21 @@ describe('how many containers should wait', () => {
   });
 });
 
-describe('whose container is made next', () => {
-  const line = (more: Partial<Line>): Line => ({ waiting: 0, creating: 0, idle: 0, target: 0, servedAt: 0, ...more });
-
-  it('is that of a run that waits, before those that will', () => {
-    const waited = line({ waiting: 1, servedAt: 9 });
-    assert.equal(nextLine([line({ target: 3 }), waited]), waited);
-  });
-
-  it('is nobody’s where as many are being made as are waited for and should wait', () => {
-    assert.equal(nextLine([line({ waiting: 2, creating: 5, target: 3 }), line({ idle: 4, target: 3 })]), undefined);
-    assert.equal(missing(line({ waiting: 2, creating: 1, target: 3 })), 4);
-  });
-
-  it('is that of the emptiest where nobody waits', () => {
-    const empty = line({ idle: 1, target: 10, servedAt: 1 });
-    assert.equal(nextLine([line({ idle: 1, target: 3 }), empty]), empty);
-  });
-
-  it('lets no runtime starve another: of those that wait, each has its turn', () => {
+describe('whose container is made first', () => {
+  it('is that of a run that waits, before any that will', () => {
     fc.assert(
-      fc.property(fc.array(fc.integer({ min: 1, max: 100 }), { minLength: 2, maxLength: 8 }), (waiting) => {
-        const lines = waiting.map((count) => ({ ...line({ waiting: count }) }));
-        for (let turn = 1; turn <= lines.length; turn++) {
-          const next = nextLine(lines) as (typeof lines)[number];
-          assert.equal(next.creating, 0);
-          Object.assign(next, { creating: 1, servedAt: turn });
-        }
+      fc.property(fc.nat(100_000), fc.nat(100_000), (waiting, idle) => {
+        assert.ok(urgency({ forRun: true, ahead: waiting }) > urgency({ forRun: false, ahead: idle }));
       }),
     );
+  });
+
+  it('is that of the runtime with fewer ahead, so that none starves another', () => {
+    const forty = Array.from({ length: 40 }, (_, ahead) => urgency({ forRun: true, ahead }));
+    const single = urgency({ forRun: true, ahead: 0 });
+    assert.equal(forty.filter((other) => other > single).length, 0);
+    assert.equal(forty.filter((other) => other >= single).length, 1);
+    assert.ok(urgency({ forRun: false, ahead: 0 }) > urgency({ forRun: false, ahead: 1 }));
   });
 });
 
