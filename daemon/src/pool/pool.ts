@@ -10,6 +10,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import PQueue from 'p-queue';
 import type { Logger } from 'pino';
+import { AgentGone } from '../agent/agent.ts';
 import type { Config } from '../config.ts';
 import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -70,6 +71,8 @@ export interface Timing {
 interface Waiter {
   resolve(sandbox: Sandbox): void;
   reject(error: Error): void;
+  /** A sandbox that was being made for it died already. */
+  missedOne?: boolean;
 }
 
 /** The waiting containers of one runtime with the same services, one size of memory, and the same packages. */
@@ -592,8 +595,13 @@ export class Pool {
       return;
     }
     // For each that waits a creation is under way: this one's failure is no other's.
-    shelf.waiters.shift()?.reject(shelf.problem);
+    const waiter = shelf.waiters[0];
+    // Nothing ran in a container that somebody ended while it was made; who waits for it gets another chance, but not a third.
+    const again = waiter !== undefined && error instanceof AgentGone && !waiter.missedOne;
+    if (again) waiter.missedOne = true;
+    else shelf.waiters.shift()?.reject(shelf.problem);
     this.#breaker.failed(shelf.problem);
+    if (again) this.#fill(shelf);
   }
 
   /** Room for what runs wait for: containers that only wait give way. */

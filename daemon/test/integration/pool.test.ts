@@ -84,7 +84,7 @@ describe('the pool', () => {
     });
 
     it('lets it wait no longer than it should', async () => {
-      await using test = await open({ poolKeep: 1_000 });
+      await using test = await open({ poolKeep: 6_000 });
       const lease = await test.lease({ mount });
       await lease.dispose();
       await until(() => test.pool.status().withPackages === 1);
@@ -213,6 +213,23 @@ describe('the pool', () => {
     await assert.rejects(lease, /cancelled/);
     await until(async () => test.status.creating === 0 && (await test.containers()).length === 0);
     assert.equal(test.status.idle, 0);
+  });
+
+  it('makes another where a container ended while it was made', async () => {
+    await using test = await TestPool.open({ poolSize: 0 });
+    const { docker } = test;
+    const create = docker.createContainer.bind(docker);
+    let made = 0;
+    docker.createContainer = (async (options: { _body: object }) => {
+      made++;
+      // Its agent never comes to speak.
+      const body = made === 1 ? { ...options._body, Entrypoint: ['true'], Cmd: [] } : options._body;
+      return create({ ...options, _body: body } as unknown as Parameters<typeof create>[0]);
+    }) as unknown as typeof docker.createContainer;
+    await test.pool.start();
+    await using lease = await test.lease();
+    assert.equal(made, 2);
+    assert.deepEqual(await test.containers(), [lease.sandbox.id]);
   });
 
   it('makes no more containers at the same time than it may', async () => {
