@@ -61,6 +61,12 @@ Start with:
     .option('-r, --runtime <name>', 'language; left out, the ending of the file decides (`coderunner runtimes`)')
     .option('-t, --tty', 'give the program a terminal: single keys, cursor, colours', false)
     .option('--stdin <file>', 'input from a file; - is what is piped in, which is taken anyway')
+    .option(
+      '--input-dir <folder>',
+      'run it with each file of the folder as its input, in natural order: 1.in, 2.in, 10.in',
+    )
+    .option('--output-dir <folder>', 'where --input-dir keeps what is printed: NAME.out, and NAME.err for stderr')
+    .option('--stop-at-first-failure', 'with --input-dir: run nothing behind the first input that does not pass', false)
     .option('-e, --env <name=value>', 'environment variable for the program; may be given again', pair, {})
     .option(
       '--option <name=value>',
@@ -92,17 +98,23 @@ Start with:
       'after',
       `
 Exit code: the program's own; 128 + its number where a signal ended it; 124 out of time; 137 out of memory;
-130 cancelled by Ctrl-C; 125 where CodeRunner could not do its part.
+130 cancelled by Ctrl-C; 125 where CodeRunner could not do its part. With --input-dir: 0 where all inputs passed, else 1.
+
+With --input-dir the program is compiled once and run for each input in a sandbox of its own. Where NAME.out or NAME.ans is beside
+NAME.in, stdout is compared with it; white space at the ends of lines does not count.
 
 Examples:
   coderunner run hello.py -- --name Ada         what follows -- is for the program
   coderunner run sum.py < numbers.txt           input is passed on as the program reads it
   coderunner run -t game.py                     Ctrl-C goes to the program, as every key
-  coderunner run --collect '*.png' --out plots plot.py`,
+  coderunner run --collect '*.png' --out plots plot.py
+  coderunner run --input-dir tests solve.cpp    does it print tests/*.out for tests/*.in?`,
     )
     .action(
       does(async (file: string, args: string[], options: RunOptions) =>
-        (await import('./run.ts')).run(file, args, options),
+        options.inputDir === undefined && options.outputDir === undefined && !options.stopAtFirstFailure
+          ? (await import('./run.ts')).run(file, args, options)
+          : (await import('./batch.ts')).runBatch(file, args, options),
       ),
     );
 

@@ -34,6 +34,9 @@ export interface RunOptions {
   quiet: boolean;
   verbose: boolean;
   detach: boolean;
+  inputDir?: string;
+  outputDir?: string;
+  stopAtFirstFailure: boolean;
   priority?: number;
 }
 
@@ -90,7 +93,8 @@ function checkOptions({ collect, out, detach, tty, json }: RunOptions): void {
     refuse('--detach goes with neither --tty nor --collect nor --json.', 'Leave out --detach, or the other one.');
 }
 
-function limitsOf({ timeout, cpu, memory, outputLimit }: RunOptions): NonNullable<StartRequest['limits']> {
+/** The limits that were asked for. */
+export function limitsOf({ timeout, cpu, memory, outputLimit }: RunOptions): NonNullable<StartRequest['limits']> {
   return {
     ...(timeout === undefined ? {} : { wallMs: timeout }),
     ...(cpu === undefined ? {} : { cpuMs: cpu }),
@@ -157,22 +161,22 @@ async function attend(
   }
 }
 
-/** Starts it. The first run in a language has its image built before. */
-async function start(
-  client: Client,
-  request: StartRequest,
-  observer: RunObserver,
-  signal?: AbortSignal,
-): Promise<RunHandle> {
+/** Starts it. */
+function start(client: Client, request: StartRequest, observer: RunObserver, signal?: AbortSignal): Promise<RunHandle> {
+  return withImage(() => client.start(request, observer, signal));
+}
+
+/** Does what needs the image of a language, which is built before where it is the first time. */
+export async function withImage<T>(action: () => Promise<T>): Promise<T> {
   try {
-    return await client.start(request, observer, signal);
+    return await action();
   } catch (error) {
     if (!(error instanceof CodeRunnerError) || error.code !== 'runtime_not_built') throw error;
     const { runtime } = error.details as { runtime: string };
     await say(`coderunner: preparing ${runtime} for its first run`);
     const { buildRuntimes } = await import('./build.ts');
     await buildRuntimes([runtime], { force: false });
-    return client.start(request, observer, signal);
+    return action();
   }
 }
 

@@ -4,6 +4,8 @@
  */
 import { CodeRunnerError, type ErrorBody } from '../protocol/errors.ts';
 import type {
+  BatchLine,
+  BatchRequest,
   DaemonStatus,
   OutputPage,
   PackageList,
@@ -76,6 +78,26 @@ export class DaemonApi {
   /** Starts a run whose contents are inline or known to the daemon. `Client.start` also uploads and follows. */
   async submit(request: RunRequest): Promise<Run> {
     return this.#json('POST', '/v1/runs', { json: request });
+  }
+
+  /**
+   * Runs a program with many inputs, whose contents are inline or known to the daemon; gives the results in their order, then the end.
+   * `Client.batch` also uploads. Whoever stops reading, or aborts the signal, ends the batch.
+   */
+  async *batch(request: BatchRequest, signal?: AbortSignal): AsyncGenerator<BatchLine> {
+    const response = await this.#call('POST', '/v1/runs:batch', { json: request, signal });
+    let done = false;
+    try {
+      for await (const line of linesOf(response.body as ReadableStream<Uint8Array>)) {
+        const value = JSON.parse(line) as BatchLine;
+        done = value.type === 'end';
+        yield value;
+      }
+    } catch (error) {
+      if (signal?.aborted) throw signal.reason;
+      throw this.#unreachable(response.url, error);
+    }
+    if (!done) throw this.#unreachable(response.url, new Error('its answer ended in the middle'));
   }
 
   /** Ends a run; one that has ended stays as it is. */
@@ -172,6 +194,19 @@ export class DaemonApi {
   #unreachable(url: string, error: unknown): CodeRunnerError {
     this.#locator.forget();
     return unreachable(url, error);
+  }
+}
+
+/** Whole lines of text, as they come. */
+async function* linesOf(body: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const pieces: string[] = [];
+  for await (const text of body.pipeThrough(new TextDecoderStream())) {
+    const [first = '', ...others] = text.split('\n');
+    pieces.push(first);
+    for (const next of others) {
+      yield pieces.splice(0).join('');
+      pieces.push(next);
+    }
   }
 }
 

@@ -1,6 +1,6 @@
 /** Runs on a daemon: started, followed, and brought back after a broken connection. */
 import { CodeRunnerError } from '../protocol/errors.ts';
-import type { RunRequest } from '../protocol/resources.ts';
+import type { BatchLine, BatchRequest, RunRequest } from '../protocol/resources.ts';
 import type { DaemonAddress } from './address.ts';
 import { DaemonApi, type Locator } from './api.ts';
 import { type Parcel, pack, type SourceFile, upload } from './files.ts';
@@ -24,6 +24,11 @@ export interface ClientOptions {
 
 /** A run as callers ask for it: files by their contents, however they travel. */
 export interface StartRequest extends Omit<RunRequest, 'files'> {
+  files: readonly SourceFile[];
+}
+
+/** The same for a program with many inputs. */
+export interface StartBatch extends Omit<BatchRequest, 'files'> {
   files: readonly SourceFile[];
 }
 
@@ -62,8 +67,7 @@ export class Client implements AsyncDisposable {
   async start(request: StartRequest, observer: RunObserver, signal?: AbortSignal): Promise<RunHandle> {
     const parcel = await pack(request.files);
     const wire: RunRequest = { ...request, files: parcel.files };
-    const unknown = [...parcel.byHash.keys()].filter((sha256) => !this.#uploaded.has(sha256));
-    await Promise.all([this.#uploadMissing(parcel, unknown), this.#open()]);
+    await Promise.all([this.#uploadMissing(parcel, this.#unknown(parcel)), this.#open()]);
     signal?.throwIfAborted();
     const submit = () =>
       this.#blocked ? startPolling(this.#polling, wire, observer) : this.#stream.start(wire, observer);
@@ -78,6 +82,26 @@ export class Client implements AsyncDisposable {
     }
     onAbort(signal, handle, () => handle.cancel());
     return handle;
+  }
+
+  /**
+   * Runs a program with many inputs; contents that the daemon lacks are uploaded before. Gives the results in the order of the inputs,
+   * then the end. Whoever stops reading ends the batch.
+   * @param signal ends it too
+   * @throws CodeRunnerError for whatever is wrong with the request or the daemon, also when the connection breaks; the signal's reason
+   */
+  async *batch(request: StartBatch, signal?: AbortSignal): AsyncGenerator<BatchLine> {
+    const parcel = await pack(request.files);
+    const wire: BatchRequest = { ...request, files: parcel.files };
+    await this.#uploadMissing(parcel, this.#unknown(parcel));
+    try {
+      yield* this.api.batch(wire, signal);
+    } catch (error) {
+      if (!(error instanceof CodeRunnerError) || error.code !== 'blobs_missing') throw error;
+      // Nothing has begun: they were evicted, or it is another daemon by now.
+      await this.#uploadMissing(parcel, [...parcel.byHash.keys()]);
+      yield* this.api.batch(wire, signal);
+    }
   }
 
   /** Follows a run that was started elsewhere, also one that has ended. @throws CodeRunnerError not_found */
@@ -107,6 +131,11 @@ export class Client implements AsyncDisposable {
       await checkDaemonProtocol(this.api);
       this.#blocked = true;
     }
+  }
+
+  /** Contents that the daemon has not had from us. */
+  #unknown({ byHash }: Parcel): string[] {
+    return [...byHash.keys()].filter((sha256) => !this.#uploaded.has(sha256));
   }
 
   async #uploadMissing(parcel: Parcel, hashes: readonly string[]): Promise<void> {
