@@ -262,6 +262,8 @@ static bool reap(void)
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         if (pid == agent.host.warm.pid && !agent.host.warm.lent)
             warm_discard(&agent.host.warm);
+        if (pid == agent.host.warm.discarded)
+            agent.host.warm.discarded = 0;
         else if (!service_lives(pid))
             return false;
         else if (agent.session.state == SESSION_STAGE && !stage_reaped(&agent.stage, &agent.host, pid, status, &usage, &agent.failure))

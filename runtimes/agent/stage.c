@@ -121,6 +121,8 @@ bool stage_start(struct stage *stage, struct stage_host *host, const struct fram
     if (request->tty && !terminal_open(&stage->terminal, request->size, failure))
         return false;
     stage->warm = request->warm && use_warm(stage, host, failure);
+    if (request->is_run && !stage->warm)
+        warm_discard(&host->warm); /* nothing needs it any more, and its memory is the program's */
     if (failure->code || (!stage->warm && !start_cold(stage, host, failure)))
         return false;
     if (request->tty)

@@ -61,11 +61,13 @@ static void report(const struct warm *warm)
 
 void warm_discard(struct warm *warm)
 {
-    if (warm->pid > 0)
-        kill(warm->pid, SIGKILL); /* SIGCHLD reaps it */
+    pid_t pid = warm->pid;
+    if (pid > 0)
+        kill(pid, SIGKILL);
     streams_close_one(&warm->control);
     streams_close(&warm->streams);
     *warm = WARM_NONE;
+    warm->discarded = pid;
 }
 
 /* What it says while it is lent. An answer that makes no sense ends it: nothing more can be asked of it. */

@@ -8,10 +8,11 @@
 #include <stdint.h>
 
 struct warm {
-    pid_t pid;   /* 0: there is none, or a stage has taken it */
-    int control; /* our end of its socket; -1 with pid 0 */
-    bool ready;  /* it said that it waits */
-    bool lent;   /* it does a stage, and comes back */
+    pid_t pid;       /* 0: there is none, or a stage has taken it */
+    pid_t discarded; /* killed and not reaped yet: what it used is no stage's; or 0 */
+    int control;     /* our end of its socket; -1 with pid 0 */
+    bool ready;      /* it said that it waits */
+    bool lent;       /* it does a stage, and comes back */
     size_t answered;
     uint8_t answer[2]; /* how that stage ended: 'E' and the exit code */
     struct streams streams;
@@ -25,7 +26,7 @@ bool warm_start(struct warm *warm, struct identity user, const char *const *argv
 /* Its socket has news: it is ready, it has done the stage that it was lent for, or it gave up and is discarded. */
 void warm_read(struct warm *warm);
 
-/* Kills it, if there is one. */
+/* Kills it, if there is one; SIGCHLD tells when it is gone. */
 void warm_discard(struct warm *warm);
 
 /*

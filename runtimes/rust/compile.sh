@@ -1,7 +1,8 @@
 #!/bin/sh
 # Makes the program of a Rust file: `compile EDITION PROFILE ENTRY`. A file below a Cargo.toml belongs to that package, and cargo makes the
 # program that the file is a part of; any other is compiled as it is. The program becomes `.coderunner/main` below the working directory.
-# Until it is known to be a package, nothing but the compiler is started.
+# Until it is known to be a package, nothing but the compiler is started. A compiler that waits (warm/) asks for that one's arguments only, a line
+# each, by CODERUNNER_PRINT_ARGUMENTS; exit code 3 says that they are not enough.
 set -eu
 edition=$1 profile=$2 entry=$3
 
@@ -25,8 +26,17 @@ do
     -* | *[!A-Za-z0-9_-]*) set -- "$@" --crate-name program ;;
   esac
   # Panics tell their places without the debug information of the standard library, which is most of what there is to link.
-  exec rustc --edition "$edition" -C strip=debuginfo "$@" -o .coderunner/main "$entry"
+  set -- --edition "$edition" -C strip=debuginfo "$@" -o .coderunner/main "$entry"
+  [ -n "${CODERUNNER_PRINT_ARGUMENTS-}" ] || exec rustc "$@"
+  case $entry in
+    *'
+'*) exit 3 ;;
+  esac
+  printf '%s\n' "$@"
+  exit
 done
+
+[ -z "${CODERUNNER_PRINT_ARGUMENTS-}" ] || exit 3
 
 # The parts of a package that are programs, by the folders that cargo gives them.
 inside=${entry#"$package"/}

@@ -63,7 +63,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
   }
   if (!(await lease.sandbox.lowerMemory())) return outcome(outOfMemory(spec.limits));
   agent.onOutput = (channel, bytes) => live.print(channel, bytes);
-  const program: PlannedStage = { stage: 'run', argv: runtime.run.argv, warm: true, limits: spec.limits };
+  const program: PlannedStage = { stage: 'run', argv: runtime.run.argv, warm: runtime.run.warm, limits: spec.limits };
   const { exit, verdict } = await runStage(context, program, stages);
   warm.interpreter ||= exit.warm;
   const produced = await collect(context);

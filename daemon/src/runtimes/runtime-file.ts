@@ -95,7 +95,7 @@ const Compilation = Type.Object(
     warm: optional(
       Type.Boolean({
         description:
-          '`true`: the interpreter that waits compiles in itself, and takes the program afterwards ([how](protocol.md#warm-interpreter))',
+          '`true`: the interpreter that waits compiles ([how](protocol.md#warm-interpreter))',
       }),
     ),
     outputs: optional(
@@ -222,10 +222,16 @@ const RuntimeFile = Type.Object(
       Type.Union([Compilation, Type.Null()], { description: 'A stage before the run, below; `null` for none' }),
     ),
     run: Type.Object(
-      { argv: argv('The program') },
+      {
+        argv: argv('The program'),
+        warm: optional(
+          Type.Boolean({ description: '`false`: the interpreter that waits only compiles; `true` by itself' }),
+        ),
+      },
       {
         ...closed,
-        description: '`{"argv": [...]}`; `${entry}` and `${args}` stand for whole items, and no shell sees them',
+        description:
+          '`{"argv": [...]}`; `${entry}` and `${args}` stand for whole items, and no shell sees them. With `"warm": false` the interpreter that waits only compiles',
       },
     ),
     warm: optional(

@@ -69,7 +69,7 @@ export interface Runtime {
   /** What a run may choose, by name. */
   readonly options: Readonly<Record<string, RuntimeOption>>;
   readonly compile: Compilation | undefined;
-  readonly run: { argv: readonly string[] };
+  readonly run: { argv: readonly string[]; warm: boolean };
   readonly warm: { argv: readonly string[]; coldEnv: readonly string[] } | undefined;
   /** How its own out-of-memory end looks: it dies of this signal, or ends with this exit code, after printing this. */
   readonly outOfMemory: { stderr: string; signal?: string; exitCode?: number } | undefined;
@@ -157,7 +157,7 @@ function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[], q
           ...quantities.stageSizes('compile', file.compile, USUAL_COMPILE_LIMITS),
         }
       : undefined,
-    run: file.run,
+    run: { argv: file.run.argv, warm: file.run.warm ?? true },
     warm: file.warm ? { argv: file.warm.argv, coldEnv: file.warm.coldEnv ?? [] } : undefined,
     outOfMemory: file.outOfMemory,
     install: file.install

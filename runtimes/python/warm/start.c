@@ -241,6 +241,8 @@ static bool parse(char *text, struct start *start)
             start->cwd = read_string(&r);
         else if (strcmp(key, "tty") == 0)
             start->tty = read_string_or_null(&r);
+        else if (strcmp(key, "stage") == 0)
+            start->stage = read_string(&r);
         else
             return false;
     } while (!r.failed && take(&r, ','));

@@ -1,4 +1,4 @@
-/* The one message that a warm interpreter gets: how the run that it becomes is to be started. docs/protocol.md, "Warm interpreter". */
+/* What a warm interpreter is told: the stage that it does, or the run that it becomes. docs/protocol.md, "Warm interpreter". */
 #ifndef CODERUNNER_START_H
 #define CODERUNNER_START_H
 
@@ -11,7 +11,8 @@ struct start {
     char **args;
     char **env; /* "NAME=value" */
     char *cwd;
-    char *tty; /* path of the terminal to run on, or NULL: stay on the pipes */
+    char *tty;   /* path of the terminal to run on, or NULL: stay on the pipes */
+    char *stage; /* what is to be done without becoming it, or NULL: the run */
 };
 
 /*

@@ -629,6 +629,34 @@ describe('languages with a compiler', function () {
     }
   });
 
+  describe('compile by a compiler that waits as by one that is started', () => {
+    const main = (body: string) => `fn main() { ${body} }\n`;
+    const programs: [shows: string, files: Files, input?: string][] = [
+      ['a program', { 'main.rs': main('println!("hello"); std::process::exit(3)') }],
+      ['a mistake', { 'main.rs': main('let number: i32 = "text";') }],
+      ['a warning', { 'main.rs': main('let unused = 1;') }],
+      ['a name that no crate may have', { '2 words.rs': main('println!("{}", module_path!())') }],
+      ['what is typed', { 'main.rs': main('println!("{:?}", std::io::stdin().lines().count())') }, 'one\ntwo\n'],
+      ['a package', { 'Cargo.toml': '[package]\nname = "package"\n', 'src/main.rs': main('println!("packed")') }],
+    ];
+    for (const [shows, files, stdin = null] of programs) {
+      it(`Rust: ${shows}`, async () => {
+        const entry = Object.keys(files).find((path) => path.endsWith('.rs')) as string;
+        const [waited, started] = [
+          await run({ runtime: 'rust', entry, files, stdin }),
+          await run({ runtime: 'rust', entry, files, stdin, cold: true }),
+        ];
+        assert.deepEqual([waited.run.warm.interpreter, started.run.warm.interpreter], [true, false]);
+        assert.equal(waited.stdout.toString(), started.stdout.toString());
+        assert.equal(waited.stderr.toString(), started.stderr.toString());
+        assert.deepEqual([waited.run.state, waited.run.exitCode], [started.run.state, started.run.exitCode]);
+        // The program is a process of its own, whose memory is what it uses itself.
+        const program = waited.run.stages.find(({ stage }) => stage === 'run');
+        assert.ok((program?.peakMemoryBytes ?? 0) < 16 * 2 ** 20);
+      });
+    }
+  });
+
   describe('end by a limit, and say which', () => {
     for (const { shows, runtime, files, state, message, stderr } of HOSTILE) {
       it(shows, async () => {
