@@ -1,10 +1,13 @@
 /** Hostile programs, each with what must hold: how it ends, what it could find out, and that nothing of it stays. docs/security.md. */
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import type { RunRequest } from '../../src/protocol/index.ts';
 import { type Followed, python, TestDaemon } from '../support/live-daemon.ts';
 
 const MiB = 2 ** 20;
+
+const attackFile = (name: string) => readFile(new URL(`../fixtures/attack/${name}`, import.meta.url), 'utf8');
 
 interface Attack {
   title: string;
@@ -108,6 +111,27 @@ os.kill(os.getpid(), signal.SIGSTOP)
 `,
     request: { limits: { wallMs: 1_000 } },
     holds: ends('timed_out', /ran longer than 1 s/),
+  },
+  {
+    title: 'a program that stops its group, and that of its agent where it may',
+    source: `
+import os, signal
+for group in [os.getpgid(1), 1, 0]:
+    try: os.killpg(group, signal.SIGSTOP)
+    except OSError: pass
+`,
+    request: { limits: { wallMs: 1_000 } },
+    holds: ends('timed_out', /ran longer than 1 s/),
+  },
+  {
+    title: 'a program that kills all that it may',
+    source: `
+import os, signal
+if os.fork() == 0: signal.pause()
+os.kill(-1, signal.SIGKILL)
+os.kill(0, signal.SIGKILL)
+`,
+    holds: ends('signaled', /SIGKILL/),
   },
   {
     title: 'a terminal held by a session that left it',
@@ -247,6 +271,129 @@ print(ctypes.CDLL(None).syncfs(-1))
   },
 ];
 
+/** What it takes is bounded also where no limit is left, for those who try that. */
+const TAKES: Attack[] = [
+  {
+    title: 'threads until there are no more',
+    source: `
+import threading
+event = threading.Event()
+count = 0
+try:
+    while count < 3 * 64:
+        threading.Thread(target=event.wait, daemon=True).start()
+        count += 1
+    print('escaped')
+except RuntimeError: print('refused')
+`,
+    holds: printsOnly('refused\n'),
+  },
+  {
+    title: 'descriptors until there are no more, also those that are on their way',
+    source: `
+import array, os, socket
+kept = []
+try:
+    while len(kept) < 3 * 1024: kept.append(os.open('/dev/null', os.O_RDONLY))
+    print('escaped')
+except OSError as error: print(os.strerror(error.errno))
+while len(kept) > 2: os.close(kept.pop())
+pairs = []
+flying = 0
+try:
+    while flying < 10_000:
+        pair = socket.socketpair()
+        pairs.append(pair)
+        pair[0].setblocking(False)
+        for _ in range(50):
+            pair[0].sendmsg([b'x'], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array('i', kept[:1] * 100))])
+            flying += 100
+    print('escaped')
+except OSError: print('refused' if flying < 3 * 1024 else flying)
+`,
+    holds: printsOnly('Too many open files\nrefused\n'),
+  },
+  {
+    title: 'the largest file that there may be, and one more byte',
+    source: `
+import os, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+file = os.open('large', os.O_CREAT | os.O_WRONLY)
+for size in [2 ** 20, 2 ** 20 + 1]:
+    try:
+        os.truncate(file, size)
+        print('works')
+    except OSError as error: print(os.strerror(error.errno))
+`,
+    request: { limits: { fileBytes: MiB } },
+    holds: printsOnly('works\nFile too large\n'),
+  },
+  {
+    title: 'processor time in a process that nobody waits for',
+    source: `
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    while True: pass
+time.sleep(60)
+`,
+    request: { limits: { cpuMs: 500, wallMs: 60_000 } },
+    holds: ends('timed_out', /CPU/i),
+  },
+];
+
+const TIME: Attack[] = [
+  {
+    title: 'to be believed what its clock says: what it cost is what the kernel counted',
+    source: `
+import ctypes, os, time
+libc = ctypes.CDLL(None)
+print([libc.clock_settime(number, bytes(16)) for number in (0, 1)], libc.settimeofday(bytes(16), None), flush=True)
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        while time.process_time() < 0.3: pass
+        os.write(writer, b'x')
+        os._exit(0)
+    os._exit(0)
+os.read(reader, 1)
+time.sleep(0.2)
+time.time = time.monotonic = time.process_time = lambda: 0
+`,
+    holds: (followed) => {
+      printsOnly('[-1, -1] -1\n')(followed);
+      const { wallMs, cpuMs } = followed.run;
+      assert.ok((cpuMs ?? 0) >= 300 && (wallMs ?? 0) >= 500, `${cpuMs} ms, ${wallMs} ms`);
+    },
+  },
+  {
+    title: 'timers to fire after its end',
+    source: `
+import ctypes, os, signal, threading
+signal.signal(signal.SIGALRM, lambda *_: print('late', flush=True))
+signal.alarm(3600)
+signal.setitimer(signal.ITIMER_VIRTUAL, 3600)
+timer = threading.Timer(3600, print, ['late'])
+timer.daemon = True
+timer.start()
+reader, writer = os.pipe()
+if os.fork() == 0:
+    os.setsid()
+    libc = ctypes.CDLL(None)
+    clock = libc.timerfd_create(1, 0)
+    libc.timerfd_settime(clock, 0, (ctypes.c_long * 4)(0, 0, 3600, 0), None)
+    os.write(writer, b'x')
+    os.read(clock, 8)
+    print('late', flush=True)
+    os._exit(0)
+os.read(reader, 1)
+print('armed', flush=True)
+`,
+    holds: printsOnly('armed\n'),
+  },
+];
+
 /** Takes all inotify instances, message queues and waiting signals that it can get, says how many, and keeps them. */
 const TAKES_ALL = `
 import ctypes, os, signal
@@ -281,10 +428,24 @@ describe('a hostile program', () => {
     assert.equal(stdout, hoard.stdout, 'both got the same');
   });
 
+  describe('that takes memory', () => {
+    for (const way of ['anonymous', 'of_children', 'memfd', 'shared', 'system_v', 'files', 'sockets', 'pipes']) {
+      it(`as ${way.replace('_', ' ')}`, async () => {
+        const memoryBytes = 64 * MiB;
+        const request = { args: [way, `${memoryBytes}`], limits: { memoryBytes } };
+        const { run, stdout } = await daemon.runToEnd(python(await attackFile('memory.py'), request));
+        if (run.state === 'succeeded') assert.match(stdout, /^refused/);
+        else assert.equal(run.state, 'out_of_memory', run.message ?? '');
+      });
+    }
+  });
+
   for (const [what, attacks] of Object.entries({
     'that wants to stay': STAYS,
     'that lies': LIES,
     'that asks the kernel': KERNEL,
+    'that takes': TAKES,
+    'that wants': TIME,
   })) {
     describe(what, () => {
       for (const { title, source, request, holds } of attacks) {
