@@ -639,7 +639,7 @@ describe('languages with a compiler', function () {
       ['what is typed', { 'main.rs': main('println!("{:?}", std::io::stdin().lines().count())') }, 'one\ntwo\n'],
       ['a package', { 'Cargo.toml': '[package]\nname = "package"\n', 'src/main.rs': main('println!("packed")') }],
     ];
-    for (const [shows, files, stdin = null] of programs) {
+    for (const [shows, files, stdin = ''] of programs) {
       it(`Rust: ${shows}`, async () => {
         const entry = Object.keys(files).find((path) => path.endsWith('.rs')) as string;
         const [waited, started] = [
