@@ -1,0 +1,134 @@
+/** Daemons beside each other, and after each other: none touches what is another's, and clients get over a change of the guard. */
+import assert from 'node:assert/strict';
+import { readFile, rm } from 'node:fs/promises';
+import { fileURLToPath } from 'node:url';
+import { Client, discover } from '../../src/client/index.ts';
+import { findEngine } from '../../src/engine/discovery.ts';
+import { instanceFile } from '../../src/http/daemon.ts';
+import { CodeRunnerError, type DaemonStatus, type RunList } from '../../src/protocol/index.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { dataFolder, python, WAITS } from '../support/live-daemon.ts';
+import { containersOf, until } from '../support/test-pool.ts';
+
+const NEXT_VERSION = fileURLToPath(new URL('../fixtures/hygiene/next-version.mjs', import.meta.url));
+const WARM = { CODERUNNER_POOL_SIZE: '1', CODERUNNER_POOL_PREWARM: 'python' };
+
+async function containersIn(dataDir: string): Promise<string[]> {
+  const { docker } = await findEngine('');
+  return containersOf(docker, await readFile(instanceFile(dataDir), 'utf8'));
+}
+
+describe('two daemons on one machine', () => {
+  let mine: string;
+  let theirs: string;
+  beforeEach(async () => {
+    [mine, theirs] = await Promise.all([dataFolder(), dataFolder()]);
+  });
+  afterEach(() => Promise.all([mine, theirs].map((folder) => rm(folder, { recursive: true, force: true }))));
+
+  it('run at once, each its own runs', async () => {
+    await using first = await DaemonProcess.start(mine, WARM);
+    await using second = await DaemonProcess.start(theirs, WARM);
+    const daemons = [first, second];
+    const tags = daemons.flatMap((_, index) => [1, 2, 3].map((run) => `${index}.${run}`));
+    const printed = await Promise.all(
+      tags.map(async (tag) => {
+        const daemon = daemons[Number(tag[0])] as DaemonProcess;
+        return (await daemon.runToEnd(python(`print('${tag}')`, { args: [tag], stdin: null }))).stdout;
+      }),
+    );
+    assert.deepEqual(
+      printed,
+      tags.map((tag) => `${tag}\n`),
+    );
+    for (const [index, daemon] of daemons.entries()) {
+      const { runs } = await daemon.json<RunList>('GET', '/v1/runs');
+      const own = tags.filter((tag) => tag.startsWith(`${index}.`));
+      assert.deepEqual(runs.map(({ args }) => args[0]).sort(), own);
+    }
+    const refused = await fetch(`${second.url}/v1/runs`, { headers: { authorization: `Bearer ${first.token}` } });
+    assert.equal(refused.status, 401);
+  });
+
+  it('leave the containers of the other alone, also when one is killed, cleans up after itself, and stops', async () => {
+    await using first = await DaemonProcess.start(mine, WARM);
+    const { id } = await first.start(python(WAITS));
+    await first.printed(id, 'ready\n');
+    // One runs, one waits.
+    await until(async () => (await containersIn(mine)).length === 2);
+    const before = await containersIn(mine);
+    {
+      await using other = await DaemonProcess.start(theirs, WARM);
+      await until(async () => (await containersIn(theirs)).length === 1);
+      await other.end('SIGKILL');
+    }
+    await using other = await DaemonProcess.start(theirs, WARM);
+    assert.equal((await other.runToEnd(python('print(1)', { stdin: null }))).run.state, 'succeeded');
+    assert.equal(await other.end('SIGTERM'), 0);
+    assert.deepEqual(await containersIn(theirs), []);
+    const now = await containersIn(mine);
+    assert.deepEqual(
+      before.filter((container) => !now.includes(container)),
+      [],
+    );
+    await first.fetch('POST', `/v1/runs/${id}/stdin?eof=1`, 'still here\n');
+    const { run, stdout } = await first.follow(id);
+    assert.equal(run.state, 'succeeded');
+    assert.equal(stdout, 'ready\ngot still here\n');
+  });
+});
+
+describe('a daemon that another version replaces while clients are connected', () => {
+  let dataDir: string;
+  beforeEach(async () => {
+    dataDir = await dataFolder();
+  });
+  afterEach(() => rm(dataDir, { recursive: true, force: true }));
+
+  for (const [signal, state, message] of [
+    ['SIGTERM', 'cancelled', 'Cancelled: the daemon was stopped.'],
+    ['SIGKILL', 'lost', 'Lost: the daemon ended while the program ran.'],
+  ] as const) {
+    it(`after ${signal} tells whose program ran that it is ${state}, and goes on with what waited`, async () => {
+      const settings = { CODERUNNER_MAX_RUNNING: '1', CODERUNNER_STOP_GRACE: '0s' };
+      const locate = async () => {
+        const found = await discover(dataDir);
+        if (found) return found;
+        throw new CodeRunnerError('not_running', 'No daemon is here at the moment.');
+      };
+      await using client = new Client({ locate, reconnectMs: 100_000 });
+      const follow = async (source: string) => {
+        const printed: Uint8Array[] = [];
+        const { promise: begun, resolve } = Promise.withResolvers<void>();
+        const handle = await client.start(
+          { runtime: 'python', files: [{ path: 'main.py', content: Buffer.from(source) }] },
+          {
+            onOutput: ({ data }) => {
+              printed.push(Buffer.from(data));
+              resolve();
+            },
+          },
+        );
+        return { handle, begun, text: () => Buffer.concat(printed).toString() };
+      };
+      await using before = await DaemonProcess.start(dataDir, settings);
+      const running = await follow(WAITS);
+      await running.begun;
+      const waiting = await follow("print('from the next version')");
+      await before.end(signal);
+
+      await using after = await DaemonProcess.start(dataDir, {
+        ...settings,
+        NODE_OPTIONS: `--import=${NEXT_VERSION}`,
+      });
+      const ended = await running.handle.done;
+      assert.deepEqual([ended.state, ended.message], [state, message]);
+      assert.equal(running.text(), 'ready\n');
+      assert.equal((await waiting.handle.done).state, 'succeeded');
+      assert.equal(waiting.text(), 'from the next version\n');
+      assert.equal((await client.api.status()).version, '99.0.0');
+      const { version } = await after.json<DaemonStatus>('GET', '/v1/status');
+      assert.equal(version, '99.0.0');
+    });
+  }
+});
