@@ -71,7 +71,7 @@ export class LoadClient implements AsyncDisposable {
     let wrong: string | undefined;
     const handle = await this.#start(program, token, wallMs, {
       onState: (run) => {
-        if (ended) wrong ??= `was told ${run.state} after it had ended as ${ended.state}`;
+        if (ended && run.state !== ended.state) wrong ??= `was told ${run.state} after ${ended.state}, which is an end`;
         if (isEnd(run.state)) ended = run;
         onEvent();
       },
