@@ -281,11 +281,16 @@ export const SETTINGS = {
   ),
 
   // Runs
-  maxRunning: integer('CODERUNNER_MAX_RUNNING', 'Runs at the same time; more wait in the queue.', usualConcurrency, {
-    min: 1,
-    max: 100_000,
-    defaultText: 'what 80 % of the memory holds at 256 MiB each, at most 64',
-  }),
+  maxRunning: integer(
+    'CODERUNNER_MAX_RUNNING',
+    'Runs at the same time; more wait in the queue. From 8 on, an eighth is kept from a single owner, so that others’ begin at once.',
+    usualConcurrency,
+    {
+      min: 1,
+      max: 100_000,
+      defaultText: 'what 80 % of the memory holds at 256 MiB each, at most 64',
+    },
+  ),
   maxQueued: integer('CODERUNNER_MAX_QUEUED', 'Runs that may wait; more are refused.', 100_000, {
     min: 1,
     max: 10_000_000,

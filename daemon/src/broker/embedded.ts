@@ -40,6 +40,8 @@ class Line {
 
 export class EmbeddedBroker implements Broker {
   readonly #concurrency: number;
+  /** As many one owner may have worked on: the rest is free for whoever comes. */
+  readonly #mostOfOne: number;
   readonly #lines = new Map<string, Line>();
   readonly #waiting = new Map<string, Job>();
   #active = 0;
@@ -49,9 +51,10 @@ export class EmbeddedBroker implements Broker {
   /** Told when nothing is worked on any more. */
   readonly #idle: (() => void)[] = [];
 
-  /** @param concurrency jobs that are worked on at once */
+  /** @param concurrency jobs that are worked on at once; from 8 on an eighth of them is kept from a single owner */
   constructor(concurrency: number) {
     this.#concurrency = concurrency;
+    this.#mostOfOne = concurrency - Math.floor(concurrency / 8);
   }
 
   get waiting(): number {
@@ -127,7 +130,7 @@ export class EmbeddedBroker implements Broker {
   #next(): Line | undefined {
     let best: Line | undefined;
     for (const line of this.#lines.values()) {
-      if (line.isEmpty) continue;
+      if (line.isEmpty || line.running >= this.#mostOfOne) continue;
       if (!best || line.running < best.running || (line.running === best.running && line.servedAt < best.servedAt))
         best = line;
     }

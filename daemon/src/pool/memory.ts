@@ -24,9 +24,14 @@ export class MemoryBudget {
 
   /** Takes room where there is some that nobody waits for. */
   tryTake(bytes: number): boolean {
-    if (this.#waiting.length > 0 || this.#taken + bytes > this.most) return false;
+    if (!this.fits(bytes)) return false;
     this.#taken += bytes;
     return true;
+  }
+
+  /** Whether there is room that nobody waits for. */
+  fits(bytes: number): boolean {
+    return this.#waiting.length === 0 && this.#taken + bytes <= this.most;
   }
 
   /** Takes room, when those who asked before have theirs. Rejects with the signal's reason when aborted. */

@@ -69,6 +69,7 @@ export interface Timing {
 }
 
 interface Waiter {
+  owner: string;
   resolve(sandbox: Sandbox): void;
   reject(error: Error): void;
   /** A sandbox that was being made for it died already. */
@@ -171,6 +172,10 @@ export class Pool {
   readonly #shelves = new Map<string, Shelf>();
   readonly #retired = new Set<Shelf>();
   readonly #stop = new AbortController();
+  /** Sandboxes that each owner has or waits for: whoever has fewer comes first. */
+  readonly #shares = new Map<string, number>();
+  /** Everybody who has ever had one. */
+  readonly #owners = new Set<string>();
   readonly #memory = new MemoryBudget();
   /** Memory of containers that are being removed. */
   #leavingBytes = 0;
@@ -261,16 +266,25 @@ export class Pool {
     const shelf = this.#shelf(runtime, memoryBytes, mount);
     shelf.demand.arrived(this.#timing.now());
     this.#plan();
-    const waiting = shelf.idle.shift();
+    this.#owners.add(owner);
+    // The last one is for those who have few.
+    const waiting = shelf.idle.length > 1 || !this.#hasMany(owner) ? shelf.idle.shift() : undefined;
     if (waiting) shelf.hits++;
     else shelf.misses++;
-    const sandbox = waiting ?? (await this.#wait(shelf, signal));
+    this.#share(owner, 1);
+    const sandbox =
+      waiting ??
+      (await this.#wait(shelf, owner, signal).catch((error) => {
+        this.#share(owner, -1);
+        throw error;
+      }));
     shelf.leased++;
     this.#keep(shelf);
     this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
     this.#delayRefill(shelf, REFILL_DELAY_MS);
     let disposed: Promise<void> | undefined;
     const dispose = () => {
+      if (!disposed) this.#share(owner, -1);
       disposed ??= this.#giveUp(shelf, sandbox);
       return disposed;
     };
@@ -472,7 +486,29 @@ export class Pool {
     return [...this.#shelves.values()].filter((shelf) => shelf.isStandard);
   }
 
-  #wait(shelf: Shelf, signal: AbortSignal): Promise<Sandbox> {
+  #share(owner: string, more: number): void {
+    const share = (this.#shares.get(owner) ?? 0) + more;
+    if (share > 0) this.#shares.set(owner, share);
+    else this.#shares.delete(owner);
+  }
+
+  /** Where there are others: more than are made at the same time. Who has those can wait for a new one. */
+  #hasMany(owner: string): boolean {
+    return this.#owners.size > 1 && (this.#shares.get(owner) ?? 0) > 2 * this.#config.createConcurrency;
+  }
+
+  /** Of those who wait, the one whose owner has the least; among equals, the first. */
+  #nextWaiter({ waiters }: Shelf): Waiter | undefined {
+    const share = ({ owner }: Waiter) => this.#shares.get(owner) ?? 0;
+    const next = waiters.reduce<Waiter | undefined>(
+      (least, waiter) => (least && share(least) <= share(waiter) ? least : waiter),
+      undefined,
+    );
+    if (next) waiters.splice(waiters.indexOf(next), 1);
+    return next;
+  }
+
+  #wait(shelf: Shelf, owner: string, signal: AbortSignal): Promise<Sandbox> {
     return new Promise((resolve, reject) => {
       if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
       const problem = this.#link.problem;
@@ -482,6 +518,7 @@ export class Pool {
       this.#breaker.enter();
       const settled = () => signal.removeEventListener('abort', aborted);
       const waiter: Waiter = {
+        owner,
         resolve: (sandbox) => {
           settled();
           resolve(sandbox);
@@ -497,16 +534,19 @@ export class Pool {
       };
       signal.addEventListener('abort', aborted, { once: true });
       shelf.waiters.push(waiter);
-      this.#fill(shelf);
+      this.#fill(shelf, (this.#shares.get(owner) ?? 1) - 1);
     });
   }
 
-  /** Starts as many creations as are missing; they wait for memory and for their turn, those that a run waits for first. */
-  #fill(shelf: Shelf): void {
+  /**
+   * Starts as many creations as are missing; they wait for memory and for their turn, those that a run waits for first.
+   * @param owned other sandboxes that the owner of the run has that they are for: who has few is served before who has many
+   */
+  #fill(shelf: Shelf, owned = Number.POSITIVE_INFINITY): void {
     if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       const forRun = shelf.waiters.length > shelf.creating;
-      const ahead = forRun ? shelf.creating : shelf.idle.length + shelf.creating;
+      const ahead = forRun ? Math.min(owned, shelf.creating) : shelf.idle.length + shelf.creating;
       const spec = this.#spec(shelf);
       if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
         this.#starved = true;
@@ -565,15 +605,29 @@ export class Pool {
     this.#breaker.succeeded();
     if (this.#stop.signal.aborted) return this.#remove(sandbox);
     this.#live.add(sandbox.id);
-    const waiter = shelf.waiters.shift();
+    if (this.#keepsForOthers(shelf, sandbox)) {
+      this.#putAside(shelf, sandbox);
+      return this.#fill(shelf);
+    }
+    const waiter = this.#nextWaiter(shelf);
     if (waiter) return waiter.resolve(sandbox);
     // Whoever it was made for has given up.
     if (shelf.idle.length >= shelf.target) {
       this.#forget(shelf);
       return this.#remove(sandbox);
     }
+    this.#putAside(shelf, sandbox);
+  }
+
+  #putAside(shelf: Shelf, sandbox: Sandbox): void {
     shelf.idle.push(sandbox);
     void sandbox.agent.closed.then(() => this.#idleDied(shelf, sandbox));
+  }
+
+  /** Where only those wait who have many already, the first that is made is for whoever comes; where there is memory for one more. */
+  #keepsForOthers({ idle, target, waiters }: Shelf, { memoryBytes }: Sandbox): boolean {
+    const isTheOnly = idle.length === 0 && target > 0 && waiters.length > 0;
+    return isTheOnly && this.#memory.fits(memoryBytes) && waiters.every(({ owner }) => this.#hasMany(owner));
   }
 
   async #creationFailed(shelf: Shelf, error: Error): Promise<void> {

@@ -42,6 +42,15 @@ describe('the embedded broker', () => {
     assert.deepEqual(order, ['first', 'high 1', 'high 2', 'usual', 'low']);
   });
 
+  it('keeps an eighth of its places from a single owner, so that others begin at once', () => {
+    const broker = new EmbeddedBroker(16);
+    const { order } = consumer(broker);
+    for (let i = 0; i < 100; i++) broker.enqueue(job(`flood ${i}`, 'bob'));
+    assert.equal(order.length, 14);
+    broker.enqueue(job('single', 'ann'));
+    assert.equal(order.at(-1), 'single');
+  });
+
   it('lets an owner with one job pass another’s hundred, whatever their priority', async () => {
     const broker = new EmbeddedBroker(1);
     const { order, finish } = consumer(broker);
