@@ -13,6 +13,7 @@ import {
   CodeRunnerError,
   DaemonStatus,
   ErrorSchema,
+  MOST_BATCH_INPUTS,
   OutputPage,
   PackageList,
   PackagesPruned,
@@ -84,6 +85,16 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
           },
           ...errors,
         },
+      },
+      preValidation: async ({ body }) => {
+        const inputs: unknown = (body as Partial<BatchRequest> | null)?.inputs;
+        const count = Array.isArray(inputs) ? inputs.length : 0;
+        if (count > MOST_BATCH_INPUTS)
+          throw new CodeRunnerError(
+            'too_large',
+            `The batch has ${count.toLocaleString('en')} inputs; at most ${MOST_BATCH_INPUTS.toLocaleString('en')} are taken.`,
+            { hint: 'Send them in several batches.' },
+          );
       },
     },
     async (request, reply) => {

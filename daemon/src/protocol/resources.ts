@@ -196,6 +196,9 @@ export const Run = Type.Object({
 });
 export type Run = Static<typeof Run>;
 
+/** Inputs of one batch. */
+export const MOST_BATCH_INPUTS = 10_000;
+
 export const BatchInput = Type.Object(
   {
     name: Type.String({ minLength: 1, maxLength: 1000, description: 'What its result is called by' }),
@@ -228,7 +231,7 @@ const { stdin: _stdin, stdinEncoding: _encoding, tty: _tty, orphanMs: _orphanMs,
 export const BatchRequest = Type.Object(
   {
     ...program,
-    inputs: Type.Array(BatchInput, { minItems: 1, maxItems: 10_000 }),
+    inputs: Type.Array(BatchInput, { minItems: 1, maxItems: MOST_BATCH_INPUTS }),
     stopAtFirstFailure: Type.Optional(
       Type.Boolean({ description: 'Run none of the inputs behind the first that did not pass' }),
     ),

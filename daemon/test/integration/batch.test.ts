@@ -217,8 +217,8 @@ print(sys.argv[1:], os.environ.get('ALL'), os.environ.get('ONE'))`;
       [
         '100,000 inputs',
         { inputs: Array.from({ length: 100_000 }, (_, i) => ({ name: `${i}` })) },
-        'bad_request',
-        /inputs.*10000/,
+        'too_large',
+        /has 100,000 inputs; at most 10,000/,
       ],
       ['more than 32 MiB', { inputs: [{ name: 'a', stdin: 'x'.repeat(2 ** 25) }] }, 'too_large', /32 MiB/],
       ['input for the program besides', { inputs: numbers(1), stdin: '' }, 'bad_request', /./],

@@ -1,6 +1,13 @@
 /** One run of a program, from collecting its files to its end. The console, the output channel and the status bar watch it. */
 import type { Output, RunHandle } from '@coderunner/daemon/client';
-import { CodeRunnerError, isEnd, type Run, type RuntimeInfo, type TtySize } from '@coderunner/daemon/protocol';
+import {
+  CodeRunnerError,
+  type ErrorBody,
+  isEnd,
+  type Run,
+  type RuntimeInfo,
+  type TtySize,
+} from '@coderunner/daemon/protocol';
 import { EventEmitter, l10n, type Uri, workspace } from 'vscode';
 import type { Phase, RunView } from '../console/messages.ts';
 import { Transcript } from '../console/transcript.ts';
@@ -291,8 +298,7 @@ export class Session {
     if (run.startedAt !== null) this.#startedAt ??= Date.now() - sinceStart(run);
     if (isEnd(run.state)) {
       this.#elapsedMs = run.wallMs ?? between(run.startedAt, run.endedAt);
-      if (run.error)
-        this.#failure = explain(CodeRunnerError.from(run.error as Partial<CodeRunnerError>), !this.#daemon.url);
+      if (run.error) this.#failure = explain(CodeRunnerError.from(run.error as Partial<ErrorBody>), !this.#daemon.url);
     }
     this.#enter(run.state);
   }
