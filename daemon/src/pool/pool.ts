@@ -622,6 +622,8 @@ export class Pool {
   #putAside(shelf: Shelf, sandbox: Sandbox): void {
     shelf.idle.push(sandbox);
     void sandbox.agent.closed.then(() => this.#idleDied(shelf, sandbox));
+    // A run may have come to wait for memory while this one was being made.
+    this.#makeRoom();
   }
 
   /** Where only those wait who have many already, the first that is made is for whoever comes; where there is memory for one more. */
