@@ -94,8 +94,7 @@ const Compilation = Type.Object(
     argv: argv('The compiler; variables as in `run`'),
     warm: optional(
       Type.Boolean({
-        description:
-          '`true`: the interpreter that waits compiles ([how](protocol.md#warm-interpreter))',
+        description: '`true`: the interpreter that waits compiles ([how](protocol.md#warm-interpreter))',
       }),
     ),
     outputs: optional(
