@@ -59,7 +59,9 @@ describe('a hostile program finds no way', () => {
     process.env.CODERUNNER_SECRET_OF_THE_DAEMON = 'secret';
     try {
       await using daemon = await TestDaemon.start();
-      const { run, stdout, stderr } = await daemon.runToEnd(python(source, { args: [new URL(daemon.url).port] }));
+      const { run, stdout, stderr } = await daemon.runToEnd(
+        python(source, { args: [new URL(daemon.url).port], limits: { wallMs: 100_000 } }),
+      );
       assert.equal(run.state, 'succeeded', `${run.message} ${stderr}`);
       found = JSON.parse(stdout);
     } finally {
