@@ -162,14 +162,13 @@ class Chaos {
     }
     const cancelled = new Set(followed.filter(({ inputLost }) => inputLost).map(({ id }) => id));
     const unusual = listed.filter(({ id, state }) => state !== 'succeeded' && !cancelled.has(id));
-    const open = unusual.find(({ state }) => !isEnd(state));
+    const open = listed.find(({ state }) => !isEnd(state));
     if (open) throw new Error(`${open.id} is ${open.state}, and nothing runs`);
-    const { states = [], most = Number.POSITIVE_INFINITY }: NonNullable<Fault['mayEnd']> = fault?.mayEnd ?? {
-      states: [],
-    };
-    const wrong = unusual.find(({ state }) => !states.includes(state as EndState));
+    const { states, most, code }: NonNullable<Fault['mayEnd']> = fault?.mayEnd ?? { states: [] };
+    const wrong = unusual.find(({ state, error }) => !states.includes(state as EndState) || error?.code !== code);
     if (wrong) throw new Error(`${wrong.args[0]} (${wrong.id}) ended as ${wrong.state}: ${wrong.message}`);
-    if (unusual.length > most) throw new Error(`${unusual.length} runs did not succeed, ${most} may`);
+    if (most !== undefined && unusual.length > most)
+      throw new Error(`${unusual.length} runs did not succeed, ${most} may`);
   }
 
   /** What ended stays as it ended. */

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import type { EndState } from '../../src/protocol/index.ts';
+import type { EndState, ErrorCode } from '../../src/protocol/index.ts';
 import type { Load } from './load.ts';
 import type { Random } from './random.ts';
 import type { World } from './world.ts';
@@ -29,8 +29,8 @@ interface Scene {
 export interface Fault {
   /** For people. */
   title: string;
-  /** How runs may end besides well, and how many of them; any number where it is left out. */
-  mayEnd?: { states: readonly EndState[]; most?: number };
+  /** How runs may end besides well, how many of them (any number where it is left out), and what the daemon says it could not do. */
+  mayEnd?: { states: readonly EndState[]; most?: number; code?: ErrorCode };
   /** Connections break: input that was under way may be lost. */
   breaksConnections?: boolean;
   /** Each program's limit of time. */
@@ -140,7 +140,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'disk-full': {
     title: 'the disk full, then not',
-    mayEnd: { states: ['failed'] },
+    mayEnd: { states: ['failed'], code: 'disk_full' },
     wallMs: PLENTY_MS,
     async strike({ world, random }) {
       const free = await world.fillDisk();

@@ -1,7 +1,7 @@
 /** Clients that keep a daemon busy, and what each of them was told of each of its runs. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client, type DaemonAddress, type RunHandle } from '../../src/client/index.ts';
-import { CodeRunnerError, isEnd, type Run } from '../../src/protocol/index.ts';
+import { CodeRunnerError, type ErrorCode, isEnd, type Run } from '../../src/protocol/index.ts';
 import { PROGRAMS, type Program, type ProgramName } from './programs.ts';
 import type { Random } from './random.ts';
 import { TcpProxy } from './tcp-proxy.ts';
@@ -11,13 +11,12 @@ const RECONNECT_MS = 240_000;
 const AGAIN_AFTER_MS = 50;
 const SLOW_READER_MS = 15;
 /** Refusals that pass; the run was not taken, and is asked for again. */
-const PASSING = new Set([
+const PASSING = new Set<ErrorCode>([
   'not_running',
   'shutting_down',
   'engine_unavailable',
-  'engine_error',
+  'engine_failing',
   'disk_full',
-  'internal',
 ]);
 
 /** One run as its client saw it. */

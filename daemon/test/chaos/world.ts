@@ -34,6 +34,7 @@ export class World implements AsyncDisposable {
   readonly log: string[] = [];
   readonly #folder: string;
   readonly #cgroup: string;
+  readonly #token = randomUUID();
   #daemon: DaemonProcess | undefined;
   readonly #resources = new AsyncDisposableStack();
 
@@ -86,6 +87,8 @@ export class World implements AsyncDisposable {
       CODERUNNER_POOL_PREWARM: 'python',
       CODERUNNER_MAX_RUNNING: '3',
       CODERUNNER_PACKAGES: 'off',
+      // One for all daemons: a client may reach the next one with what it knows of the last.
+      CODERUNNER_TOKEN: this.#token,
       // The clients reach it by proxies on other ports.
       CODERUNNER_ALLOWED_HOSTS: '127.0.0.1',
       NODE_OPTIONS: `--import=${CLOCK}`,
