@@ -80,6 +80,10 @@ async function submit(file: string, args: string[], options: RunOptions, signal:
     throw error;
   }
   await view.end(totals, true);
+  if (totals.compiled > 1 && config.compileCacheBytes === 0 && !options.quiet)
+    await say(
+      `coderunner: compiled ${totals.compiled} times, since compiled programs are not kept (CODERUNNER_COMPILE_CACHE_BYTES).`,
+    );
   return totals.passed === totals.total ? 0 : FAILED;
 }
 
@@ -193,17 +197,13 @@ class TableView {
   }
 
   /** @param whole it was not cut short by an error or a signal */
-  async end({ total, passed, failed, compiled }: Totals, whole: boolean): Promise<void> {
+  async end({ total, passed, failed }: Totals, whole: boolean): Promise<void> {
     if (!whole && !this.#begun) return;
     await this.#clear();
     const skipped = total - passed - failed;
     const notRun = skipped === 0 ? '' : `, ${skipped} not run`;
     if (!this.#quiet || passed < total)
       await print(`${passed} of ${total} passed${failed === 0 ? '' : `, ${failed} failed`}${notRun}`);
-    if (whole && compiled > 1 && !this.#quiet)
-      await say(
-        `coderunner: compiled ${compiled} times, since nothing of it was kept (CODERUNNER_COMPILE_CACHE_BYTES).`,
-      );
   }
 
   #row(name: string, verdict: string, time: string, memory: string): string {

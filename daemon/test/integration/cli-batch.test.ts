@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { Run } from '../../src/protocol/index.ts';
 import { Cli } from '../support/cli.ts';
 import { until } from '../support/test-pool.ts';
+import { TestRuntimes } from '../support/test-runtimes.ts';
 
 const DOUBLES = 'print(int(input()) * 2)\n';
 
@@ -177,5 +178,39 @@ describe('coderunner run --input-dir', () => {
         assert.equal(stdout.toString(), '');
       });
     }
+  });
+});
+
+describe('coderunner run --input-dir in a language that is compiled', () => {
+  let runtimes: TestRuntimes;
+  before(async function () {
+    this.timeout(600_000);
+    runtimes = await TestRuntimes.create('cached', 'c');
+  });
+  after(() => runtimes?.[Symbol.asyncDispose]());
+
+  /** The lines of a batch of three. */
+  const batch = async (env: NodeJS.ProcessEnv) => {
+    await using cli = await Cli.create({ CODERUNNER_RUNTIMES_PATH: runtimes.path, ...env });
+    const main = '#include <stdio.h>\nint main(void) { int n; scanf("%d", &n); printf("%d\\n", n * 2); return 0; }\n';
+    await cli.file('main.c', main);
+    for (const n of [1, 2, 3]) {
+      await cli.file(`tests/${n}.in`, `${n}\n`);
+      await cli.file(`tests/${n}.out`, `${n * 2}\n`);
+    }
+    const ended = await cli.run(['run', '--json', '--only', '--runtime', 'cached', '--input-dir', 'tests', 'main.c']);
+    assert.equal(ended.code, 0, ended.stderr + ended.stdout.toString());
+    const lines = ended.stdout.toString().trimEnd().split('\n').slice(0, -1);
+    return { cached: lines.map((line) => JSON.parse(line).compileCached), stderr: ended.stderr };
+  };
+
+  it('compiles once', async () => {
+    assert.deepEqual(await batch({}), { cached: [false, true, true], stderr: '' });
+  });
+
+  it('says so where it has to compile each time', async () => {
+    const { cached, stderr } = await batch({ CODERUNNER_COMPILE_CACHE_BYTES: '0' });
+    assert.deepEqual(cached, [false, false, false]);
+    assert.match(stderr, /^coderunner: compiled 3 times, since compiled programs are not kept/);
   });
 });
