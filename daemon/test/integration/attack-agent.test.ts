@@ -34,7 +34,11 @@ describe('a hostile program', function () {
   for (const [runtime, fixture, path, warm] of PROGRAMS) {
     it(`gets at nothing of its agent, and fails as it does: ${runtime}${warm ? ', in an interpreter that waited' : ''}`, async () => {
       const content = await readFile(new URL(`../fixtures/attack/${fixture}`, import.meta.url), 'utf8');
-      const { run: ended, stdout, stderr } = await run({ runtime, files: [{ path, content }], cold: !warm });
+      const {
+        run: ended,
+        stdout,
+        stderr,
+      } = await run({ runtime, files: [{ path, content }], cold: !warm, limits: { wallMs: 60_000 } });
       assert.equal(stdout, '', stderr);
       assert.equal(ended.state, 'failed', `${ended.message} ${stderr}`);
       assert.equal(ended.exitCode, 7, stderr);

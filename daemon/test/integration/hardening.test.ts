@@ -74,6 +74,13 @@ describe('a sandbox, as the engine tells it', () => {
     assert.equal(container.HostConfig.OomKillDisable ?? false, false);
   });
 
+  it('has limits of core files and of descriptors', () => {
+    assert.deepEqual(container.HostConfig.Ulimits, [
+      { Name: 'core', Soft: 0, Hard: 0 },
+      { Name: 'nofile', Soft: 1024, Hard: 1024 },
+    ]);
+  });
+
   it('shares no namespace with the host or with others', () => {
     const { IpcMode, PidMode, UTSMode, UsernsMode, CgroupnsMode } = container.HostConfig as Record<string, unknown>;
     assert.equal(IpcMode, 'private');
