@@ -138,7 +138,7 @@ describe('what a program of a batch has printed', () => {
     move(live, 'starting');
     move(live, 'running');
     const lines: string[] = [];
-    for (let printed = 0; printed < 20 * WINDOW; ) {
+    for (let printed = 0; printed < 5 * WINDOW; ) {
       const line = `${printed}\n`;
       assert.ok(printed + line.length <= granted, 'the program may go on');
       live.print(CHANNEL.stdout, Buffer.from(line));

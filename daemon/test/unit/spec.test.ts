@@ -229,7 +229,7 @@ describe('a run that is refused', () => {
         }),
         { numRuns: 2_000 },
       );
-    });
+    }).timeout(60_000);
 
     it('takes every ordinary one as it is', () => {
       const name = fc.stringMatching(/^[A-Za-z0-9_ äöü日本.-]{1,40}$/).filter((text) => !/^\.+$/.test(text));
