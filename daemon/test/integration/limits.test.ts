@@ -1,16 +1,19 @@
 /** What a daemon takes at once. */
 import assert from 'node:assert/strict';
-import type { DaemonStatus, ErrorBody, RunList } from '../../src/protocol/index.ts';
+import type { DaemonStatus, ErrorBody, RunList, RunRequest } from '../../src/protocol/index.ts';
 import { EngineProxy } from '../support/engine-proxy.ts';
 import { type DaemonClient, python, TestDaemon, WAITS } from '../support/live-daemon.ts';
 import { OwnersDaemon } from '../support/owners-daemon.ts';
 
 const MiB = 2 ** 20;
 
+/** A program that ends when it is told to, however long other things take on a machine that does much else. */
+const waits = (limits: RunRequest['limits'] = {}) => python(WAITS, { limits: { ...limits, wallMs: 600_000 } });
+
 describe('a daemon that is busy', () => {
   it('runs no more at once than it was told, lets so many wait, and says when to come back', async () => {
     await using daemon = await TestDaemon.start({ maxRunning: 2, maxQueued: 1 });
-    const running = [await daemon.start(python(WAITS)), await daemon.start(python(WAITS))];
+    const running = [await daemon.start(waits()), await daemon.start(waits())];
     const waiting = await daemon.start(python("print('my turn')"));
     const refused = await daemon.refusal('POST', '/v1/runs', python(''));
     assert.deepEqual([refused.status, refused.code], [429, 'queue_full']);
@@ -24,7 +27,7 @@ describe('a daemon that is busy', () => {
   it('says the same on the stream', async () => {
     await using daemon = await TestDaemon.start({ maxRunning: 1, maxQueued: 1 });
     await using stream = await daemon.stream();
-    for (const handle of [1, 2]) stream.send({ type: 'run.start', handle, request: python(WAITS) });
+    for (const handle of [1, 2]) stream.send({ type: 'run.start', handle, request: waits() });
     await stream.state(1, 'running');
     await stream.state(2, 'queued');
     stream.send({ type: 'run.start', handle: 3, request: python('') });
@@ -37,7 +40,7 @@ describe('a daemon that is busy', () => {
   it('takes no more of one owner than one may have waiting, and still takes others’', async () => {
     await using daemon = await OwnersDaemon.start(['ann', 'bob'], { maxRunning: 1, maxQueuedPerOwner: 2 });
     const { ann, bob } = daemon.clients as Record<'ann' | 'bob', DaemonClient>;
-    const running = await ann.start(python(WAITS));
+    const running = await ann.start(waits());
     await ann.printed(running.id, 'ready');
     // However many come at the same moment.
     const answers = await Promise.all(Array.from({ length: 10 }, () => ann.fetch('POST', '/v1/runs', python(''))));
@@ -69,7 +72,7 @@ describe('a daemon that is busy', () => {
   it('creates no container beyond the memory that there is for all: runs wait, and what only waits gives way', async () => {
     await using daemon = await TestDaemon.start({ poolSize: 1, poolPrewarm: ['javascript'], memoryBudget: 600 * MiB });
     const limits = { memoryBytes: 300 * MiB };
-    const first = [await daemon.start(python(WAITS, { limits })), await daemon.start(python(WAITS, { limits }))];
+    const first = [await daemon.start(waits(limits)), await daemon.start(waits(limits))];
     for (const { id } of first) await daemon.printed(id, 'ready');
     const second = await daemon.start(python("print('my turn')", { limits }));
     while ((await daemon.run(second.id)).state !== 'starting');

@@ -95,6 +95,8 @@ class Load {
         args: [secretOf(owner), `${number}`, `${times}`],
         stdin: null,
         ...more,
+        // On a machine that does much else.
+        limits: { wallMs: 600_000, ...more.limits },
       },
       expected: `${secretOf(owner)} ${number}\n`.repeat(times),
     };

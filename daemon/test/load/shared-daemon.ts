@@ -3,13 +3,14 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { DAEMON_NODE_FLAGS } from '../../src/client/ensure.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
 import { instanceFile } from '../../src/http/daemon.ts';
 import type { PoolStatus } from '../../src/protocol/index.ts';
 import { DaemonClient, dataFolder } from '../support/live-daemon.ts';
-import { containersOf, until } from '../support/test-pool.ts';
+import { containersOf } from '../support/test-pool.ts';
 
 const MAIN = fileURLToPath(new URL('owners-main.ts', import.meta.url));
 
@@ -65,13 +66,12 @@ export class SharedDaemon implements AsyncDisposable {
   /** Resolves when nothing runs and one container of each language waits. @returns how many there are */
   async quiet(owner: string): Promise<number> {
     const client = this.client(owner);
-    let containers = 0;
-    await until(async () => {
+    for (;;) {
       const { runtimes } = await client.json<PoolStatus>('GET', '/v1/pool');
-      containers = runtimes.reduce((sum, { idle, creating }) => sum + idle + creating, 0);
-      return runtimes.every(({ idle, target, leased }) => leased === 0 && idle >= Math.min(1, target));
-    });
-    return containers;
+      if (runtimes.every(({ idle, target, leased }) => leased === 0 && idle >= Math.min(1, target)))
+        return runtimes.reduce((sum, { idle, creating }) => sum + idle + creating, 0);
+      await delay(20);
+    }
   }
 
   /** Ends the daemon. @returns containers that it left */
