@@ -656,7 +656,9 @@ export class Pool {
     const again = waiter !== undefined && error instanceof AgentGone && !waiter.missedOne;
     if (again) waiter.missedOne = true;
     else shelf.waiters.shift()?.reject(shelf.problem);
-    this.#breaker.failed(shelf.problem);
+    // One that does not answer is the link's to find and to wait for.
+    if (shelf.problem instanceof CodeRunnerError && shelf.problem.code === 'engine_unavailable') this.#breaker.leave();
+    else this.#breaker.failed(shelf.problem);
     if (again) this.#fill(shelf);
   }
 
