@@ -11,6 +11,7 @@ import { dataFolder, python, WAITS } from '../support/live-daemon.ts';
 import { containersOf, until } from '../support/test-pool.ts';
 
 const NEXT_VERSION = fileURLToPath(new URL('../fixtures/hygiene/next-version.mjs', import.meta.url));
+const NEWLINE = 0x0a;
 const WARM = { CODERUNNER_POOL_SIZE: '1', CODERUNNER_POOL_PREWARM: 'python' };
 
 async function containersIn(dataDir: string): Promise<string[]> {
@@ -105,7 +106,8 @@ describe('a daemon that another version replaces while clients are connected', (
           {
             onOutput: ({ data }) => {
               printed.push(Buffer.from(data));
-              resolve();
+              // A line may come in pieces.
+              if (data.at(-1) === NEWLINE) resolve();
             },
           },
         );
