@@ -36,7 +36,7 @@ const NAMES = [
 ];
 
 describe('a hostile source', function () {
-  this.timeout(120_000);
+  this.timeout(600_000); // fifteen compilations each
   let daemon: TestDaemon;
 
   before(async function () {
