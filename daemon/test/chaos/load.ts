@@ -9,6 +9,8 @@ import { TcpProxy } from './tcp-proxy.ts';
 /** How long a client waits for a daemon that comes back: longer than any fault takes on a busy machine. */
 const RECONNECT_MS = 240_000;
 const AGAIN_AFTER_MS = 50;
+/** A program that waits for input is ended when nobody has followed it for that long. */
+const FORSAKEN_MS = 20_000;
 const SLOW_READER_MS = 15;
 /** Refusals that pass; the run was not taken, and is asked for again. */
 const PASSING = new Set<ErrorCode>([
@@ -101,7 +103,8 @@ export class LoadClient implements AsyncDisposable {
       runtime: 'python',
       files: [{ path: 'main.py', content: Buffer.from(program.source) }],
       limits: { wallMs },
-      ...(program.input ? {} : { stdin: null }),
+      // Where the answer to the start is lost nobody ever gives it its input.
+      ...(program.input ? { orphanMs: FORSAKEN_MS } : { stdin: null }),
     };
     const giveUpAt = performance.now() + RECONNECT_MS;
     for (let attempt = 1; ; attempt++) {

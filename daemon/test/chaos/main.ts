@@ -4,6 +4,8 @@
  *   --rounds N    how many faults, one a round; 20 when left out
  *   --seed S      what everything that is chosen comes from; the same seed chooses the same again. Any when left out
  *   --fault NAME  only that one; may be given several times
+ *
+ * Ctrl+C ends it after the present round, with what was found until then.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -31,8 +33,10 @@ if (!OwnEngine.isPossible) {
 }
 
 console.log(`${rounds} rounds, seed ${seed}`);
+const stop = new AbortController();
+for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 try {
-  const report = await runChaos({ rounds, seed, faults: options.fault, onRound: (line) => console.log(line) });
+  const report = await runChaos({ rounds, seed, faults: options.fault, signal: stop.signal, onRound: console.log });
   const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
   const { before, after } = report.usage;
   console.log('\nTried:');
