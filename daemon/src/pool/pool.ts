@@ -35,6 +35,8 @@ const RETRY_FIRST_MS = 1_000;
 const RETRY_MOST_MS = 30_000;
 /** How often it is looked whether fewer should wait than do. */
 const REPLAN_MS = 5_000;
+/** An engine that hung has done by then what it was asked for before. */
+const LATE_MS = 5_000;
 /** The rest of the engine's memory is for what runs beside the sandboxes. */
 const MEMORY_SHARE = 0.8;
 
@@ -191,6 +193,9 @@ export class Pool {
   /** Nothing is created while left-overs are looked for, or a new container would be taken for one. */
   #sweeping = true;
   #sweptFor: Engine | undefined;
+  /** Creations were given up when the engine went away: one that only hung makes them still. */
+  #mayComeLate = false;
+  #sweepingLate: NodeJS.Timeout | undefined;
   /** Removals under way, so that stopping can wait for them. */
   readonly #removals = new Set<Promise<void>>();
 
@@ -372,6 +377,7 @@ export class Pool {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     this.#breaker[Symbol.dispose]();
     clearInterval(this.#replanning);
+    clearTimeout(this.#sweepingLate);
     for (const shelf of this.#known) {
       shelf.resume();
       clearTimeout(shelf.expiry);
@@ -749,14 +755,27 @@ export class Pool {
     this.#pace = new Pace({ least: engine.processors, most: this.#config.createConcurrency });
     this.#plan();
     // What was begun on the engine before it went away ends first, or it would be swept away half made.
-    await this.#creation.onIdle();
-    await this.#removeLeftOvers(engine);
-    if (this.#sweptFor !== engine) return; // it went away meanwhile
-    this.#sweeping = false;
+    await this.#sweep(engine);
     for (const shelf of this.#shelves.values()) {
       shelf.resume();
       this.#fill(shelf);
     }
+    if (this.#mayComeLate) this.#sweepingLate = setTimeout(() => void this.#sweepAgain(engine), LATE_MS).unref();
+    this.#mayComeLate = false;
+  }
+
+  async #sweepAgain(engine: Engine): Promise<void> {
+    if (this.#sweptFor !== engine || this.#stop.signal.aborted) return;
+    this.#sweeping = true;
+    await this.#sweep(engine);
+    for (const shelf of this.#shelves.values()) this.#fill(shelf);
+  }
+
+  /** Removes all that is there and not ours any more; nothing is created meanwhile. */
+  async #sweep(engine: Engine): Promise<void> {
+    await this.#creation.onIdle();
+    await this.#removeLeftOvers(engine);
+    if (this.#sweptFor === engine) this.#sweeping = false; // else it went away meanwhile
   }
 
   /** Never rejects: where it fails, the next time does it. */
@@ -777,6 +796,8 @@ export class Pool {
     this.#log.error({ err: problem }, 'the container engine is gone');
     this.#sweeping = true;
     this.#sweptFor = undefined;
+    clearTimeout(this.#sweepingLate);
+    this.#mayComeLate ||= this.#creation.pending > 0;
     this.#engineGone.abort(problem);
     this.#breaker.succeeded(); // from now on the link says when it can be tried
     for (const shelf of this.#known) {
