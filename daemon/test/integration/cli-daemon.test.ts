@@ -239,7 +239,7 @@ try coderunner sta; try coderunner run --out; try coderunner run hel; try coderu
     assert.equal(stderr, '');
     assert.deepEqual(stdout.toString().trimEnd().split('\n'), [
       'start status',
-      '--output-limit --out',
+      '--output-dir --output-limit --out',
       'hello.py',
       'fish',
       'build',
