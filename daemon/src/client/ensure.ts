@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import { checkProtocol, discover, type LocalDaemon, noFolder } from './address.ts';
+import { NO_BACKGROUND_COMPILERS } from './node-flags.ts';
 
 /** A daemon serves within half a second or so, longer on a machine that is busy or has just started. */
 const SERVES_WITHIN_MS = 30_000;
@@ -22,9 +23,8 @@ const LAST_LOG_BYTES = 4_096;
  * processor time when output floods; the smaller of V8's choices save 3 MB more. docs/performance.md has the measurements.
  */
 export const DAEMON_NODE_FLAGS = [
+  ...NO_BACKGROUND_COMPILERS,
   '--max-semi-space-size=1',
-  '--no-maglev',
-  '--no-turbofan',
   '--optimize-for-size',
 ] as const;
 
