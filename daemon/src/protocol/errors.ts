@@ -31,6 +31,7 @@ export const ERRORS = {
     hint: 'Leave out what the program does not need, or raise the limit that the message names.',
   },
   not_found: { status: 404, hint: 'It may have been removed after its time; list what there is.' },
+  key_reused: { status: 409, hint: 'Choose a new key for each run; repeat one only with the same request.' },
   run_ended: { status: 409, hint: 'The run is over: start it again.' },
   stdin_closed: { status: 409, hint: "The program's input was already closed." },
   stdin_overflow: {

@@ -111,6 +111,14 @@ export const RunRequest = Type.Object(
         description: 'Cancel the run once nobody has followed it for so long, milliseconds. Left out: it goes on',
       }),
     ),
+    key: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 200,
+        description:
+          'Of your choice, a new one for each run, such as a UUID. The same request sent again with the same key gives the run that is there already',
+      }),
+    ),
     cold: Type.Optional(Type.Boolean({ description: 'Start the interpreter fresh even where a warmed one waits' })),
   },
   closed,
@@ -225,7 +233,14 @@ export const BatchInput = Type.Object(
 );
 export type BatchInput = Static<typeof BatchInput>;
 
-const { stdin: _stdin, stdinEncoding: _encoding, tty: _tty, orphanMs: _orphanMs, ...program } = RunRequest.properties;
+const {
+  stdin: _stdin,
+  stdinEncoding: _encoding,
+  tty: _tty,
+  orphanMs: _orphanMs,
+  key: _key,
+  ...program
+} = RunRequest.properties;
 
 /** One program, and what it is run with, again and again. */
 export const BatchRequest = Type.Object(

@@ -25,12 +25,13 @@ import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import type { Runtimes } from '../runtimes/runtimes.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
-import type { ListOptions, Store, StoredRun } from '../store/store.ts';
+import type { ListOptions, RunKey, Store, StoredRun } from '../store/store.ts';
 import { Batch } from './batch.ts';
 import type { CompileCache } from './compile-cache.ts';
 import { execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
+import { keyOf } from './run-key.ts';
 import { admit, admitBatch, type RunSpec, tooLarge } from './spec.ts';
 import type { ExecuteContext } from './stage.ts';
 import { describeStage } from './verdict.ts';
@@ -108,12 +109,14 @@ export class Runs {
   }
 
   /**
-   * Admits a run and puts it into the queue; it may be running when this resolves.
-   * @throws CodeRunnerError whatever is wrong with it; queue_full, shutting_down, engine_unavailable, engine_failing, blobs_missing, disk_full
+   * Admits a run and puts it into the queue; it may be running when this resolves. Asked again with the same key, gives the run that is
+   * there already, whatever became of it.
+   * @throws CodeRunnerError whatever is wrong with it; key_reused, queue_full, shutting_down, engine_unavailable, engine_failing, blobs_missing, disk_full
    */
   async submit(owner: string, request: RunRequest): Promise<LiveRun> {
     const { config, runtimes } = this.#options;
-    return this.#take(owner, admit(request, runtimes.usable, config));
+    const key = keyOf(request);
+    return this.#known(owner, key) ?? this.#take(owner, admit(request, runtimes.usable, config), false, key);
   }
 
   /**
@@ -146,7 +149,7 @@ export class Runs {
   }
 
   /** @param promised it belongs to something that was taken already, so a full queue does not refuse it */
-  async #take(owner: string, spec: RunSpec, promised = false): Promise<LiveRun> {
+  async #take(owner: string, spec: RunSpec, promised = false, key?: RunKey): Promise<LiveRun> {
     const { config, broker, link, pool, store, blobs } = this.#options;
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
     const problem = link.problem ?? pool.problem;
@@ -160,9 +163,14 @@ export class Runs {
     blobs.pin(owner, needed);
     try {
       if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
-      // Others may have come in while contents were looked for.
+      // Others may have come in while contents were looked for, also the same request once more.
+      const known = this.#known(owner, key);
+      if (known) {
+        blobs.unpin(owner, needed);
+        return known;
+      }
       if (!promised) this.#checkRoom(owner);
-      store.insert({ owner, priority: spec.priority, run }, written);
+      store.insert({ owner, priority: spec.priority, run }, written, key);
     } catch (error) {
       blobs.unpin(owner, needed);
       throw error;
@@ -408,6 +416,16 @@ export class Runs {
     const stored = this.#options.store.get(id);
     if (stored?.owner === owner) return stored;
     throw new CodeRunnerError('not_found', `There is no run ${id.slice(0, 40)}.`);
+  }
+
+  /** The run that was asked for with this key before. @throws CodeRunnerError key_reused */
+  #known(owner: string, key: RunKey | undefined): LiveRun | undefined {
+    const found = key && this.#options.store.keyed(owner, key.name);
+    if (!found) return undefined;
+    if (found.requestHash === key.requestHash) return this.follow(owner, found.id);
+    throw new CodeRunnerError('key_reused', `The key belongs to the run ${found.id}, which is another one.`, {
+      details: { id: found.id },
+    });
   }
 
   #checkRoom(owner: string): void {

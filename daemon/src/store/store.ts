@@ -35,6 +35,11 @@ const SCHEMAS = [
     PRIMARY KEY (owner, key)
   ) STRICT;
 `,
+  `
+  ALTER TABLE runs ADD COLUMN key TEXT;
+  ALTER TABLE runs ADD COLUMN request_hash TEXT;
+  CREATE UNIQUE INDEX runs_by_key ON runs (owner, key) WHERE key IS NOT NULL;
+`,
 ];
 
 /**
@@ -51,6 +56,14 @@ export interface StoredRun {
   owner: string;
   priority: number;
   run: Run;
+}
+
+/** By which a client finds again the run that it asked for. */
+export interface RunKey {
+  /** As the client chose it; each owner has keys of its own. */
+  name: string;
+  /** Of what was asked for with it. */
+  requestHash: string;
 }
 
 export interface ListOptions {
@@ -118,17 +131,27 @@ export class Store implements Disposable {
     this.#db.close();
   }
 
-  /** A new run with what is needed to start it after a restart. */
-  insert({ owner, priority, run }: StoredRun, spec: string): void {
+  /** A new run with what is needed to start it after a restart. No other run of its owner may have its key. */
+  insert({ owner, priority, run }: StoredRun, spec: string, key?: RunKey): void {
     this.#run(
-      'INSERT INTO runs (id, owner, state, priority, run, spec) VALUES (?, ?, ?, ?, ?, ?)',
+      'INSERT INTO runs (id, owner, state, priority, run, spec, key, request_hash) VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
       run.id,
       owner,
       run.state,
       priority,
       JSON.stringify(run),
       spec,
+      key?.name ?? null,
+      key?.requestHash ?? null,
     );
+  }
+
+  /** The id of the owner's run that has this key, and what was asked for with it. */
+  keyed(owner: string, name: string): { id: string; requestHash: string } | undefined {
+    return this.#statement('SELECT id, request_hash AS requestHash FROM runs WHERE owner = ? AND key = ?').get(
+      owner,
+      name,
+    ) as { id: string; requestHash: string } | undefined;
   }
 
   /** The run as it is now. When it has left the queue its specification is no longer kept. */

@@ -74,6 +74,27 @@ describe('recovery', () => {
     assert.equal(await containersOf(dataDir), 0);
   });
 
+  it('knows after a kill which runs it has taken: a request that is sent again starts nothing', async () => {
+    const waits = python(WAITS, { key: 'first' });
+    const later = python("print('later')", { key: 'second', env: { B: '2', A: '1' } });
+    const taken: Run[] = [];
+    {
+      await using daemon = await DaemonProcess.start(dataDir, alone);
+      taken.push(await daemon.start(waits));
+      await daemon.printed(taken[0]?.id ?? '', 'ready\n');
+      taken.push(await daemon.start(later));
+      await daemon.end('SIGKILL');
+    }
+    await using daemon = await DaemonProcess.start(dataDir, alone);
+    assert.equal((await daemon.start(waits)).id, taken[0]?.id);
+    assert.equal((await daemon.start(waits)).state, 'lost');
+    // The fields of an object have no order.
+    const { run, stdout } = await daemon.runToEnd({ ...later, env: { A: '1', B: '2' } });
+    assert.deepEqual([run.id, run.state, stdout], [taken[1]?.id, 'succeeded', 'later\n']);
+    assert.deepEqual(await daemon.start(later), run, 'it has ended, and is not run again');
+    assert.equal((await daemon.json<{ runs: Run[] }>('GET', '/v1/runs')).runs.length, 2);
+  });
+
   it('lets what runs finish when it is asked to stop, answers who waits, and keeps the queue for the next daemon', async () => {
     let queued: Run;
     {

@@ -143,6 +143,26 @@ describe('a run', () => {
       assert.ok(!stdout.includes(name));
   });
 
+  it('is one, however often and however fast it is asked for with the same key, and another where that differs', async () => {
+    const files = [{ path: 'main.py', sha256: sha256("print('once')") }];
+    const request = { ...python(''), files, key: 'the key' };
+    // What was refused has no key yet.
+    assert.equal((await daemon.refusal('POST', '/v1/runs', request)).code, 'blobs_missing');
+    await daemon.fetch('PUT', `/v1/blobs/${sha256("print('once')")}`, "print('once')");
+    await using stream = await daemon.stream();
+    stream.send({ type: 'run.start', handle: 1, request });
+    stream.send({ type: 'run.start', handle: 2, request });
+    const runs = await Promise.all([daemon.start(request), daemon.start(request), stream.exit(1), stream.exit(2)]);
+    assert.equal(new Set(runs.map(({ id }) => id)).size, 1);
+    assert.equal(stream.text(1), 'once\n');
+    assert.equal(stream.text(2), 'once\n');
+    const { status, code, details } = await daemon.refusal('POST', '/v1/runs', { ...request, args: ['x'] });
+    assert.deepEqual([status, code, details], [409, 'key_reused', { id: runs[0]?.id }]);
+    stream.send({ type: 'run.start', handle: 3, request: { ...request, stdin: null } });
+    assert.equal((await stream.error(3)).code, 'key_reused');
+    assert.notEqual((await daemon.start({ ...request, key: 'another' })).id, runs[0]?.id);
+  });
+
   it('has no input when it was told so', async () => {
     const { stdout } = await daemon.runToEnd(python('import sys\nprint(repr(sys.stdin.read()))', { stdin: null }));
     assert.equal(stdout, "''\n");

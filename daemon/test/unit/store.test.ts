@@ -142,6 +142,24 @@ describe('the history', () => {
     assert.deepEqual(ids(list(store, 'me', { limit: 9 })), ['d', 'c', 'runs', 'waits']);
   });
 
+  it('finds a run by the key that its owner gave it, as long as the run is there', async () => {
+    const folder = await temporaryFolder();
+    const store = open(folder);
+    const key = { name: 'once', requestHash: 'hash' };
+    store.insert({ owner: 'me', priority: 0, run: newRun('a') }, '{}', key);
+    store.insert({ owner: 'you', priority: 0, run: newRun('b') }, '{}', key);
+    fill(store, 'me', ['c', 'd']);
+    assert.throws(() => store.insert({ owner: 'me', priority: 0, run: newRun('e') }, '{}', key), /UNIQUE/);
+    store[Symbol.dispose]();
+    const again = open(folder);
+    assert.deepEqual({ ...again.keyed('me', 'once') }, { id: 'a', requestHash: 'hash' });
+    assert.equal(again.keyed('you', 'once')?.id, 'b');
+    assert.equal(again.keyed('me', 'other'), undefined);
+    for (const id of ['a', 'c']) again.update(newRun(id, { state: 'succeeded' }));
+    again.tidy(1);
+    assert.equal(again.keyed('me', 'once'), undefined);
+  });
+
   it('gives the space of its log back when it is tidied', async () => {
     const folder = await temporaryFolder();
     const store = open(folder);
@@ -167,11 +185,17 @@ describe('the history', () => {
     store.insert({ owner: 'me', priority: 0, run: newRun('a') }, '{}');
     store[Symbol.dispose]();
     const db = new DatabaseSync(join(folder, 'coderunner.sqlite'));
-    db.exec('DROP TABLE compilations; PRAGMA user_version = 1');
+    db.exec(`
+      DROP TABLE compilations;
+      DROP INDEX runs_by_key;
+      ALTER TABLE runs DROP COLUMN key;
+      ALTER TABLE runs DROP COLUMN request_hash;
+      PRAGMA user_version = 1`);
     db.close();
     const again = open(folder);
     assert.ok(again.get('a'));
     assert.equal(again.compilation('me', 'key', 1), undefined);
+    assert.equal(again.keyed('me', 'key'), undefined);
   });
 
   it('says that the disk is full, keeps what it had, and goes on when there is space again', async () => {
