@@ -1,7 +1,7 @@
 /** A daemon of the bench's own, as users get it: the bundled program, in a process and a data folder of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ export const BUNDLE = fileURLToPath(new URL('../dist/coderunner.mjs', import.met
 const POLL_MS = 10;
 const READY_WITHIN_MS = 120_000;
 /** The kernel counts processor time in these. */
-const TICKS_PER_SECOND = 100;
+export const TICKS_PER_SECOND = 100;
 
 export class BenchDaemon implements AsyncDisposable {
   readonly url: string;
@@ -91,6 +91,11 @@ export class BenchDaemon implements AsyncDisposable {
   residentBytes(): number {
     const status = readFileSync(`/proc/${this.pid}/status`, 'utf8');
     return Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1]) * 1024;
+  }
+
+  /** Files and connections that the daemon has open. Linux only. */
+  openFiles(): number {
+    return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
   /** Processor time that the daemon has used so far. Linux only. */

@@ -72,12 +72,17 @@ export class WarmContainer implements AsyncDisposable {
     pack.entry({ name: file.name, mode: 0o644 }, file.content);
     pack.finalize();
     await this.#container.putArchive(pack as unknown as Readable, { path: '/tmp' });
+    const output = await this.exec(argv);
+    return { ms: performance.now() - begin, output };
+  }
+
+  /** Executes a command where files are copied to. @returns what it printed */
+  async exec(argv: string[]): Promise<string> {
     const exec = await this.#container.exec({ Cmd: argv, WorkingDir: '/tmp', AttachStdout: true, AttachStderr: true });
     const output = await collectOutput(this.#docker, await exec.start({}));
     const { ExitCode } = await exec.inspect();
-    const ms = performance.now() - begin;
     if (ExitCode !== 0) throw new Error(`The command in the container exited with ${ExitCode}: ${output}`);
-    return { ms, output };
+    return output;
   }
 
   /**

@@ -9,9 +9,9 @@ import { alternate, type Subject, summarise } from './measure.ts';
 import { PROGRAMS_FOLDER, program, requestFor } from './programs.ts';
 import type { Bar, Measurement } from './report.ts';
 
-const GREETING = 'hello\n';
+export const GREETING = 'hello\n';
 /** Nothing of the bench's own environment: a stray variable can double the time an interpreter takes to start. */
-const CLEAN_ENV = { PATH: '/usr/local/bin:/usr/bin:/bin' };
+export const CLEAN_ENV = { PATH: '/usr/local/bin:/usr/bin:/bin' };
 
 export async function pythonHello(context: Context): Promise<Measurement> {
   const python = '/usr/bin/python3';
@@ -135,7 +135,7 @@ async function execute(command: string, args: string[]): Promise<{ ms: number; o
   return { ms, output };
 }
 
-function expectGreeting(output: string): void {
+export function expectGreeting(output: string): void {
   if (output !== GREETING) throw new Error(`Expected ${JSON.stringify(GREETING)}, got ${JSON.stringify(output)}.`);
 }
 

@@ -6,6 +6,7 @@ export interface Summary {
   p50Ms: number;
   p95Ms: number;
   p99Ms: number;
+  maxMs: number;
 }
 
 /** Percentiles by nearest rank: each is a time that was really measured. @throws RangeError where there are no samples */
@@ -16,7 +17,7 @@ export function summarise(samples: readonly number[]): Summary {
     if (value === undefined) throw new RangeError('There are no samples.');
     return value;
   };
-  return { n: sorted.length, minMs: rank(0), p50Ms: rank(50), p95Ms: rank(95), p99Ms: rank(99) };
+  return { n: sorted.length, minMs: rank(0), p50Ms: rank(50), p95Ms: rank(95), p99Ms: rank(99), maxMs: rank(100) };
 }
 
 export interface Subject {

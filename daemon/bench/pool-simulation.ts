@@ -9,6 +9,7 @@
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { type Budget, Demand, Pace, targets, urgency } from '../src/pool/demand.ts';
+import { lecture, pause, seeded } from './arrivals.ts';
 
 /** Of one container, measured on two cores with Docker 20.10 (docs/performance.md): a python hello. */
 const COSTS = {
@@ -250,30 +251,6 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** Numbers from 0 to 1 that look random and are the same each time. */
-function seeded(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
-    return state / 2 ** 32;
-  };
-}
-
-/** Milliseconds until the next of events that come at random, so many a second. */
-function pause(random: () => number, perSecond: number): number {
-  return (-Math.log(1 - random()) / perSecond) * SECOND;
-}
-
-/** Every five minutes all try what was just shown; in between some play with it. */
-function lecture(): Arrival[] {
-  const random = seeded(1);
-  const arrivals: Arrival[] = [];
-  for (let begin = MINUTE; begin < HOUR; begin += 5 * MINUTE)
-    for (let person = 0; person < 40; person++) arrivals.push({ at: begin + random() * 2 * SECOND, runtime: 'python' });
-  for (let at = 0; at < HOUR; at += pause(random, 0.1)) arrivals.push({ at, runtime: 'python' });
-  return arrivals;
-}
-
 /** 15 people who each work for a while, then don't; who press Run several times while they look for a mistake. */
 function teamDay(): Arrival[] {
   const random = seeded(2);
@@ -366,7 +343,10 @@ const policies: Policy[] = [
 const scenarios: Scenario[] = options.trace
   ? [{ what: options.trace, arrivals: await recorded(options.trace) }]
   : [
-      { what: 'A lecture: 40 people within 2 s, every 5 minutes for an hour', arrivals: lecture() },
+      {
+        what: 'A lecture: 40 people within 2 s, every 5 minutes for an hour',
+        arrivals: lecture({ lengthMs: HOUR, everyMs: 5 * MINUTE }).map((at) => ({ at, runtime: 'python' })),
+      },
       { what: 'A day of a team: 15 people, 3 languages', arrivals: teamDay() },
       { what: 'A judge: 2 submissions a second, 2 languages', arrivals: judge(2) },
       { what: 'A judge near what the machine can do: 5 a second', arrivals: judge(5) },

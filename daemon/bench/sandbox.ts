@@ -47,7 +47,7 @@ export class Sandbox implements AsyncDisposable {
   }
 
   /** Starts a run. `done` resolves with the ended run, after its last output. */
-  start(request: RunRequest, onOutput: OnOutput): { type(text: string): void; done: Promise<Run> } {
+  start(request: RunRequest, onOutput: OnOutput): { type(text: string): void; cancel(): void; done: Promise<Run> } {
     const handle = this.#handles++;
     const done = new Promise<Run>((resolve, reject) => {
       this.#following.set(handle, { onOutput, acknowledged: 0, resolve, reject });
@@ -55,17 +55,25 @@ export class Sandbox implements AsyncDisposable {
     this.#send({ type: 'run.start', handle, request });
     const type = (text: string) =>
       this.#socket.send(encodeFrame({ channel: CHANNEL.stdin, handle, seq: 0, data: Buffer.from(text) }));
-    return { type, done };
+    return { type, cancel: () => this.#send({ type: 'run.cancel', handle }), done };
   }
 
-  /** Starts a run and resolves with it and all that it printed when it has ended. */
-  async run(request: RunRequest, onOutput: OnOutput = () => {}): Promise<{ run: Run; output: string }> {
+  /**
+   * Starts a run and resolves with it and all that it printed when it has ended.
+   * @param signal cancels it
+   */
+  async run(
+    request: RunRequest,
+    { onOutput, signal }: { onOutput?: OnOutput; signal?: AbortSignal } = {},
+  ): Promise<{ run: Run; output: string }> {
     const chunks: Uint8Array[] = [];
-    const { done } = this.start(request, (bytes) => {
-      onOutput(bytes);
+    const { done, cancel } = this.start(request, (bytes) => {
+      onOutput?.(bytes);
       chunks.push(bytes);
     });
-    return { run: await done, output: Buffer.concat(chunks).toString() };
+    signal?.addEventListener('abort', cancel, { once: true });
+    const run = await done.finally(() => signal?.removeEventListener('abort', cancel));
+    return { run, output: Buffer.concat(chunks).toString() };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

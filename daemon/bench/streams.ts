@@ -15,9 +15,10 @@ export async function firstByte({ daemon, sandbox, quick }: Context): Promise<Me
   const sample = async () => {
     const begin = performance.now();
     let first: number | undefined;
-    const { run, output } = await sandbox.run(request, () => {
+    const onOutput = () => {
       first ??= performance.now();
-    });
+    };
+    const { run, output } = await sandbox.run(request, { onOutput });
     const ownMs = Number(output) / 1e6;
     if (run.state !== 'succeeded' || first === undefined || !(ownMs > 0))
       throw new Error(`The run ended ${run.state} and printed ${JSON.stringify(output)}.`);
