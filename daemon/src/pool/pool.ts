@@ -8,7 +8,6 @@ import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
-import PQueue from 'p-queue';
 import type { Logger } from 'pino';
 import { AgentGone } from '../agent/agent.ts';
 import type { Config } from '../config.ts';
@@ -19,10 +18,11 @@ import type { Images } from '../runtimes/images.ts';
 import { compileMemory, type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import { Breaker } from './breaker.ts';
-import { Demand, Pace, targets, urgency } from './demand.ts';
+import { Demand, Pace, targets } from './demand.ts';
 import type { EngineLink } from './engine-link.ts';
 import { MemoryBudget } from './memory.ts';
 import { mostMemory, Sandbox } from './sandbox.ts';
+import { Shares, Turns } from './turns.ts';
 
 /**
  * A refill waits this long after a lease, even one that has ended, so that it takes no processor time from the run that a person waits
@@ -78,6 +78,13 @@ interface Waiter {
   missedOne?: boolean;
 }
 
+/** A container that is to be made. */
+interface Creation {
+  spec: ContainerSpec;
+  /** It was asked for because a run waits; whoever gets it may be another. */
+  forRun: boolean;
+}
+
 /** The waiting containers of one runtime with the same services, one size of memory, and the same packages. */
 class Shelf {
   readonly runtime: Runtime;
@@ -96,7 +103,10 @@ class Shelf {
   demand = new Demand();
   readonly idle: Sandbox[] = [];
   readonly waiters: Waiter[] = [];
+  /** Under way, or waiting for their turn. */
   creating = 0;
+  /** The one that was made last was kept for others, though somebody waits. */
+  keptLast = false;
   leased = 0;
   hits = 0;
   misses = 0;
@@ -165,7 +175,8 @@ export class Pool {
   readonly #images: Images;
   readonly #instance: string;
   readonly #log: Logger;
-  readonly #creation: PQueue;
+  readonly #shares: Shares;
+  readonly #turns: Turns<Shelf, Creation>;
   #pace: Pace;
   readonly #timing: Timing;
   #replanning: NodeJS.Timeout | undefined;
@@ -174,10 +185,6 @@ export class Pool {
   readonly #shelves = new Map<string, Shelf>();
   readonly #retired = new Set<Shelf>();
   readonly #stop = new AbortController();
-  /** Sandboxes that each owner has or waits for: whoever has fewer comes first. */
-  readonly #shares = new Map<string, number>();
-  /** Everybody who has ever had one. */
-  readonly #owners = new Set<string>();
   readonly #memory = new MemoryBudget();
   /** Memory of containers that are being removed. */
   #leavingBytes = 0;
@@ -220,7 +227,9 @@ export class Pool {
     this.#log = options.log;
     this.#timing = options.timing ?? { now: () => performance.now(), replanMs: REPLAN_MS };
     const most = options.config.createConcurrency;
-    this.#creation = new PQueue({ concurrency: most });
+    // More than are made at the same time.
+    this.#shares = new Shares(2 * most);
+    this.#turns = new Turns(this.#shares, most);
     this.#pace = new Pace({ least: most, most });
     this.#languages = new Set(options.runtimes.map(imageName));
     const { poolPrewarm, poolSize } = options.config;
@@ -271,25 +280,25 @@ export class Pool {
     const shelf = this.#shelf(runtime, memoryBytes, mount);
     shelf.demand.arrived(this.#timing.now());
     this.#plan();
-    this.#owners.add(owner);
     // The last one is for those who have few.
-    const waiting = shelf.idle.length > 1 || !this.#hasMany(owner) ? shelf.idle.shift() : undefined;
+    const waiting = shelf.idle.length > 1 || !this.#shares.hasMany(owner) ? shelf.idle.shift() : undefined;
     if (waiting) shelf.hits++;
     else shelf.misses++;
-    this.#share(owner, 1);
+    this.#shares.asked(owner, this.#timing.now());
     const sandbox =
       waiting ??
       (await this.#wait(shelf, owner, signal).catch((error) => {
-        this.#share(owner, -1);
+        this.#shares.gaveUp(owner);
         throw error;
       }));
+    this.#shares.got(owner);
     shelf.leased++;
     this.#keep(shelf);
     this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
     this.#delayRefill(shelf, REFILL_DELAY_MS);
     let disposed: Promise<void> | undefined;
     const dispose = () => {
-      if (!disposed) this.#share(owner, -1);
+      if (!disposed) this.#shares.gaveBack(owner);
       disposed ??= this.#giveUp(shelf, sandbox);
       return disposed;
     };
@@ -389,7 +398,7 @@ export class Pool {
   /** Closes, and resolves when every container of ours is gone; to be called when all leases have ended. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    await this.#creation.onIdle();
+    await this.#turns.idle();
     await Promise.all(this.#removals);
     // What could not be removed at its time, because the engine was away or failed then.
     if (!this.#link.problem) await this.#removeLeftOvers(this.#link.engine);
@@ -450,7 +459,7 @@ export class Pool {
   /** Removes what waits, and what is being made when it comes. */
   async #clear(shelf: Shelf): Promise<void> {
     await Promise.all(shelf.idle.splice(0).map((sandbox) => this.#remove(sandbox)));
-    if (shelf.creating > 0) await this.#creation.onIdle();
+    if (shelf.creating > 0) await this.#turns.idle();
     if (shelf.least > 0 || shelf.isBusy || shelf.isStandard) return;
     for (const [key, one] of this.#shelves) if (one === shelf) this.#shelves.delete(key);
   }
@@ -492,22 +501,11 @@ export class Pool {
     return [...this.#shelves.values()].filter((shelf) => shelf.isStandard);
   }
 
-  #share(owner: string, more: number): void {
-    const share = (this.#shares.get(owner) ?? 0) + more;
-    if (share > 0) this.#shares.set(owner, share);
-    else this.#shares.delete(owner);
-  }
-
-  /** Where there are others: more than are made at the same time. Who has those can wait for a new one. */
-  #hasMany(owner: string): boolean {
-    return this.#owners.size > 1 && (this.#shares.get(owner) ?? 0) > 2 * this.#config.createConcurrency;
-  }
-
-  /** Of those who wait, the one whose owner has the least; among equals, the first. */
+  /** Of those who wait, the one whose owner has the fewest; among equals, the first. */
   #nextWaiter({ waiters }: Shelf): Waiter | undefined {
-    const share = ({ owner }: Waiter) => this.#shares.get(owner) ?? 0;
+    const held = ({ owner }: Waiter) => this.#shares.heldBy(owner);
     const next = waiters.reduce<Waiter | undefined>(
-      (least, waiter) => (least && share(least) <= share(waiter) ? least : waiter),
+      (least, waiter) => (least && held(least) <= held(waiter) ? least : waiter),
       undefined,
     );
     if (next) waiters.splice(waiters.indexOf(next), 1);
@@ -540,56 +538,64 @@ export class Pool {
       };
       signal.addEventListener('abort', aborted, { once: true });
       shelf.waiters.push(waiter);
-      this.#fill(shelf, (this.#shares.get(owner) ?? 1) - 1);
+      this.#fill(shelf);
     });
   }
 
-  /**
-   * Starts as many creations as are missing; they wait for memory and for their turn, those that a run waits for first.
-   * @param owned other sandboxes that the owner of the run has that they are for: who has few is served before who has many
-   */
-  #fill(shelf: Shelf, owned = Number.POSITIVE_INFINITY): void {
+  /** Starts as many creations as are missing; they wait for memory, those that a run waits for in turn, and for their turn. */
+  #fill(shelf: Shelf): void {
     if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       const forRun = shelf.waiters.length > shelf.creating;
-      const ahead = forRun ? Math.min(owned, shelf.creating) : shelf.idle.length + shelf.creating;
       const spec = this.#spec(shelf);
       if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
         this.#starved = true;
         return;
       }
       shelf.creating++;
-      void this.#begin(shelf, spec, { forRun, ahead }).catch((error) =>
-        this.#log.error({ err: error }, 'creation failed oddly'),
-      );
+      if (forRun) void this.#admit(shelf, spec);
+      else this.#queue(shelf, { spec, forRun });
     }
   }
 
-  async #begin(shelf: Shelf, spec: ContainerSpec, turn: { forRun: boolean; ahead: number }): Promise<void> {
-    const { forRun } = turn;
-    const bytes = mostMemory(spec);
-    if (forRun) {
-      const room = this.#memory.take(bytes, AbortSignal.any([this.#stop.signal, this.#engineGone.signal]));
-      this.#makeRoom();
-      try {
-        await room;
-      } catch {
-        // Whoever waited was told why.
-        shelf.creating--;
-        this.#breaker.leave();
-        return;
-      }
+  async #admit(shelf: Shelf, spec: ContainerSpec): Promise<void> {
+    const room = this.#memory.take(mostMemory(spec), AbortSignal.any([this.#stop.signal, this.#engineGone.signal]));
+    this.#makeRoom();
+    try {
+      await room;
+    } catch {
+      // Whoever waited was told why.
+      shelf.creating--;
+      this.#breaker.leave();
+      return;
     }
-    await this.#creation.add(
-      async () => {
-        const isRefused = forRun && shelf.waiters.length === 0 && this.problem;
-        const isSurplus = !forRun && shelf.hasSurplus;
-        if (!isRefused && !isSurplus) return this.#create(shelf, spec);
-        shelf.creating--;
-        this.#free(bytes);
-      },
-      { priority: urgency(turn) },
-    );
+    this.#queue(shelf, { spec, forRun: true });
+  }
+
+  #queue(shelf: Shelf, creation: Creation): void {
+    this.#turns.add(shelf, creation);
+    this.#makeNext();
+  }
+
+  #makeNext(): void {
+    for (;;) {
+      const turn = this.#turns.begin(this.#timing.now());
+      if (!turn) return;
+      void this.#make(turn.line, turn.task)
+        .catch((error) => this.#log.error({ err: error }, 'creation failed oddly'))
+        .finally(() => {
+          this.#turns.end(turn);
+          this.#makeNext();
+        });
+    }
+  }
+
+  async #make(shelf: Shelf, { spec, forRun }: Creation): Promise<void> {
+    const isRefused = forRun && shelf.waiters.length === 0 && this.problem;
+    const isSurplus = !forRun && shelf.hasSurplus;
+    if (!isRefused && !isSurplus) return this.#create(shelf, spec);
+    shelf.creating--;
+    this.#free(mostMemory(spec));
   }
 
   async #create(shelf: Shelf, spec: ContainerSpec): Promise<void> {
@@ -604,14 +610,15 @@ export class Pool {
       return;
     }
     this.#pace.ended(shelf.demand.created(performance.now() - begun));
-    this.#creation.concurrency = this.#pace.limit;
+    this.#turns.limit = this.#pace.limit;
     shelf.creating--;
     shelf.problem = undefined;
     shelf.retryMs = RETRY_FIRST_MS;
     this.#breaker.succeeded();
     if (this.#stop.signal.aborted) return this.#remove(sandbox);
     this.#live.add(sandbox.id);
-    if (this.#keepsForOthers(shelf, sandbox)) {
+    shelf.keptLast = this.#keepsForOthers(shelf, sandbox);
+    if (shelf.keptLast) {
       this.#putAside(shelf, sandbox);
       return this.#fill(shelf);
     }
@@ -632,10 +639,13 @@ export class Pool {
     this.#makeRoom();
   }
 
-  /** Where only those wait who have many already, the first that is made is for whoever comes; where there is memory for one more. */
-  #keepsForOthers({ idle, target, waiters }: Shelf, { memoryBytes }: Sandbox): boolean {
-    const isTheOnly = idle.length === 0 && target > 0 && waiters.length > 0;
-    return isTheOnly && this.#memory.fits(memoryBytes) && waiters.every(({ owner }) => this.#hasMany(owner));
+  /**
+   * Where only those wait who have many already, the first that is made is for whoever comes; where there is memory for one more, and not
+   * twice in a row, so that they get theirs too.
+   */
+  #keepsForOthers({ idle, target, waiters, keptLast }: Shelf, { memoryBytes }: Sandbox): boolean {
+    if (keptLast || idle.length > 0 || target === 0 || waiters.length === 0) return false;
+    return this.#memory.fits(memoryBytes) && waiters.every(({ owner }) => this.#shares.hasMany(owner));
   }
 
   async #creationFailed(shelf: Shelf, error: Error): Promise<void> {
@@ -773,7 +783,7 @@ export class Pool {
 
   /** Removes all that is there and not ours any more; nothing is created meanwhile. */
   async #sweep(engine: Engine): Promise<void> {
-    await this.#creation.onIdle();
+    await this.#turns.idle();
     await this.#removeLeftOvers(engine);
     if (this.#sweptFor === engine) this.#sweeping = false; // else it went away meanwhile
   }
@@ -797,7 +807,7 @@ export class Pool {
     this.#sweeping = true;
     this.#sweptFor = undefined;
     clearTimeout(this.#sweepingLate);
-    this.#mayComeLate ||= this.#creation.pending > 0;
+    this.#mayComeLate ||= this.#turns.underWay > 0;
     this.#engineGone.abort(problem);
     this.#breaker.succeeded(); // from now on the link says when it can be tried
     for (const shelf of this.#known) {

@@ -165,6 +165,33 @@ describe('the pool', () => {
       assert.deepEqual(order, ['many', 'single', 'many', 'many', 'many']);
       assert.notEqual(test.status.creationMs, null);
     });
+
+    it('lets no run wait for the turn of those that are made for later', async () => {
+      await using test = await TestPool.open({ poolSize: 2, createConcurrency: 1 });
+      await test.pool.start(); // begins one of two
+      const order: string[] = [];
+      const run = async (name: string, memoryBytes: number) => {
+        await using _ = await test.lease({ memoryBytes });
+        order.push(name);
+      };
+      const usual = test.python.limits.memoryBytes;
+      const others = Array.from({ length: 3 }, () => run('other', usual / 2));
+      await Promise.all([...others, run('usual', usual), run('usual', usual)]);
+      assert.deepEqual(order, ['usual', 'other', 'usual', 'other', 'other']);
+    });
+
+    it('serves whoever has none before whoever has some already', async () => {
+      await using test = await TestPool.open({ poolSize: 0, createConcurrency: 1 });
+      await test.pool.start();
+      await using held = new AsyncDisposableStack();
+      const order: string[] = [];
+      const run = async (owner: string) => {
+        held.use(await test.lease({ owner }));
+        order.push(owner);
+      };
+      await Promise.all([...Array.from({ length: 4 }, () => run('flooder')), run('quiet'), run('quiet')]);
+      assert.deepEqual(order, ['flooder', 'quiet', 'flooder', 'quiet', 'flooder', 'flooder']);
+    });
   });
 
   it('makes one on demand when none waits', async () => {

@@ -93,7 +93,9 @@ export class TestPool implements AsyncDisposable {
     return until(() => this.status.idle === this.status.target && this.status.creating === 0);
   }
 
-  lease(more: { memoryBytes?: number; mount?: VolumeMount; signal?: AbortSignal } = {}): Promise<Lease> {
+  lease(
+    more: { owner?: string; memoryBytes?: number; mount?: VolumeMount; signal?: AbortSignal } = {},
+  ): Promise<Lease> {
     return this.pool.lease({
       runtime: this.python,
       owner: 'ann',
