@@ -21,8 +21,10 @@ const LIES = [
   'prints for ever',
   'never collects',
   'files without end',
-  'paths of others',
 ];
+/** Told in good form, by an agent that a program took over. */
+const PLACES_OF_OTHERS = 'paths of others';
+const WAYS = [...LIES, PLACES_OF_OTHERS];
 
 let docker: Docker;
 
@@ -33,31 +35,28 @@ before(async () => {
 describe('a container that does not do its part', () => {
   let engine: AlteredEngine;
   let daemon: TestDaemon;
-  let frozen: Followed;
-  const ended = new Map<string, Followed>();
+  let frozen: Promise<Followed>;
+  const ending = new Map<string, Promise<Followed>>();
 
   before(async function () {
     this.timeout(300_000);
     const source = await readFile(new URL('../fixtures/attack/lying_agent.py', import.meta.url), 'utf8');
     // The limit of memory tells which container is for which lie.
-    const memoryOf = (way: string) => (64 + LIES.indexOf(way)) * MiB;
+    const memoryOf = (way: string) => (64 + WAYS.indexOf(way)) * MiB;
     engine = await AlteredEngine.start((asked) => {
-      const way = LIES.find((lie) => memoryOf(lie) === asked.HostConfig.Memory);
+      const way = WAYS.find((lie) => memoryOf(lie) === asked.HostConfig.Memory);
       if (way !== undefined) asked.Entrypoint = ['python3', '-c', source, way];
     });
-    daemon = await TestDaemon.start({ engine: engine.address, maxRunning: LIES.length + 1 });
-    const id = await freeze({ wallMs: 20_000 });
+    daemon = await TestDaemon.start({ engine: engine.address, maxRunning: WAYS.length + 1 });
+    frozen = daemon.follow(await freeze({ wallMs: 20_000 }));
     // At once, since some are waited for until the daemon has lost patience.
-    await Promise.all([
-      daemon.follow(id).then((followed) => {
-        frozen = followed;
-      }),
-      ...LIES.map(async (way) => {
-        const request = python('', { collect: ['**'], limits: { memoryBytes: memoryOf(way), wallMs: 60_000 } });
-        if (way === 'takes no files') request.files.push({ path: 'large', content: 'x'.repeat(8 * MiB) });
-        ended.set(way, await daemon.runToEnd(request));
-      }),
-    ]);
+    for (const way of WAYS) {
+      const request = python('', { collect: ['**'], limits: { memoryBytes: memoryOf(way), wallMs: 60_000 } });
+      if (way === 'takes no files') request.files.push({ path: 'large', content: 'x'.repeat(8 * MiB) });
+      ending.set(way, daemon.runToEnd(request));
+    }
+    // Each is awaited by its own test, which must not be the first to hear that the daemon stopped before.
+    for (const end of [frozen, ...ending.values()]) end.catch(() => {});
   });
   after(async () => {
     await daemon[Symbol.asyncDispose]();
@@ -76,9 +75,27 @@ describe('a container that does not do its part', () => {
     return id;
   }
 
-  it('since it is frozen, is ended by the clock outside of it', () => {
-    assert.equal(frozen.run.state, 'timed_out');
-    assert.equal(frozen.run.message, 'Stopped: The sandbox did not end the run in time.');
+  it('since it is frozen, is ended by the clock outside of it', async () => {
+    const { run } = await frozen;
+    assert.equal(run.state, 'timed_out');
+    assert.equal(run.message, 'Stopped: The sandbox did not end the run in time.');
+  });
+
+  for (const way of LIES) {
+    it(`since its agent lies, is given up: ${way}`, async () => {
+      const { run } = await (ending.get(way) as Promise<Followed>);
+      assert.equal(run.state, 'lost', run.message ?? '');
+      assert.deepEqual(run.files, []);
+    });
+  }
+
+  it('since its agent lies, is not believed: files for places of others', async () => {
+    const { run } = await (ending.get(PLACES_OF_OTHERS) as Promise<Followed>);
+    assert.equal(run.state, 'succeeded', run.message ?? '');
+    assert.deepEqual(
+      run.files.map(({ path }) => path),
+      ['honest'],
+    );
   });
 
   it('since it is frozen, is removed when its run is cancelled', async () => {
@@ -86,14 +103,6 @@ describe('a container that does not do its part', () => {
     assert.equal((await daemon.fetch('DELETE', `/v1/runs/${id}`)).status, 202);
     assert.equal((await daemon.follow(id)).run.state, 'cancelled');
   });
-
-  for (const way of LIES) {
-    it(`since its agent lies, is given up: ${way}`, () => {
-      const { run } = ended.get(way) as Followed;
-      assert.equal(run.state, 'lost', run.message ?? '');
-      assert.deepEqual(run.files, []);
-    });
-  }
 
   it('does not stay', () => until(async () => (await containers()).length === 0));
 });
