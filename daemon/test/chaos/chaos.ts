@@ -4,6 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type EndState, isEnd, type Run, type RunList } from '../../src/protocol/index.ts';
+import { within } from '../support/within.ts';
 import { FAULTS, type Fault } from './faults.ts';
 import { type Followed, Load } from './load.ts';
 import { PROGRAMS } from './programs.ts';
@@ -11,11 +12,13 @@ import { Random } from './random.ts';
 import { type Usage, World } from './world.ts';
 
 const CLIENTS = 3;
-const RUNS_PER_CLIENT = 4;
+const RUNS_PER_CLIENT = 3;
 /** By then some of a round's runs wait, some run, and some have ended. */
-const MOST_EVENTS = 60;
+const MOST_EVENTS = 45;
 /** Whatever has not come about by then never will, on a machine that is as busy as can be. */
-const SETTLES_WITHIN_MS = 300_000;
+const SETTLES_WITHIN_MS = 120_000;
+/** The same for a load: a program may take two minutes, and may have to be asked for again. */
+const LOAD_WITHIN_MS = 240_000;
 const LOOK_EVERY_MS = 100;
 /** Connections that a daemon keeps open to its engine for a while; a leak is more than that after some rounds. */
 const SPARE_DESCRIPTORS = 12;
@@ -119,9 +122,12 @@ class Chaos {
     let followed: Followed[];
     {
       await using load = await Load.start(() => this.#world.daemon, scene);
-      await load.reached(random.below(MOST_EVENTS));
-      await fault?.strike({ world: this.#world, load, random, token: `${label}-fault` });
-      followed = await within(load.done, () => `never told an end: ${[...load.underWay].join(', ')}`);
+      const events = random.below(MOST_EVENTS);
+      const open = () => [...load.underWay].join(', ');
+      await within(LOAD_WITHIN_MS, () => `${events} events of ${open()}`, load.reached(events));
+      const struck = fault?.strike({ world: this.#world, load, random, token: `${label}-fault` });
+      await within(LOAD_WITHIN_MS, `${fault?.title}, and mended`, Promise.resolve(struck));
+      followed = await within(LOAD_WITHIN_MS, () => `an end of ${open()}`, load.done);
     }
     await this.#settle();
     const listed = await this.#listed(label);
@@ -137,7 +143,8 @@ class Chaos {
   async #settle(): Promise<void> {
     const giveUpAt = performance.now() + SETTLES_WITHIN_MS;
     for (;;) {
-      const found = await this.#world.unrest();
+      const looked = this.#world.unrest();
+      const found = await within(SETTLES_WITHIN_MS, 'the daemon and the engine say what they have', looked);
       if (found.length === 0) return;
       if (performance.now() > giveUpAt) throw new Error(`does not come to rest: ${found.join('; ')}`);
       await sleep(LOOK_EVERY_MS);
@@ -198,21 +205,6 @@ class Chaos {
       throw new Error(`the daemon has ${now.descriptors} descriptors open, ${descriptors} before the first fault`);
     if (now.residentBytes > residentBytes + SPARE_BYTES)
       throw new Error(`the daemon uses ${now.residentBytes} bytes, ${residentBytes} before the first fault`);
-  }
-}
-
-async function within<T>(promise: Promise<T>, problem: () => string): Promise<T> {
-  const limit = new AbortController();
-  const overdue = sleep(SETTLES_WITHIN_MS, undefined, { signal: limit.signal }).then(
-    () => {
-      throw new Error(problem());
-    },
-    () => promise, // it has settled
-  );
-  try {
-    return await Promise.race([promise, overdue]);
-  } finally {
-    limit.abort();
   }
 }
 

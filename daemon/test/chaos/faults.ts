@@ -1,8 +1,7 @@
 /** What is broken, one thing a round, and what that may do to the runs that were under way. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,7 +15,9 @@ const CLI = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const HOUR_MS = 3_600_000;
 /** A program's own limit where nothing should reach it, and where a frozen sandbox has to. */
 const PLENTY_MS = 120_000;
-const FROZEN_MS = 10_000;
+const FROZEN_MS = 2_000;
+/** The daemon always has a container soon. */
+const CONTAINER_WITHIN_MS = 60_000;
 
 interface Scene {
   world: World;
@@ -118,24 +119,21 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     title: 'a client killed',
     wallMs: PLENTY_MS,
     async strike({ world, token }) {
-      const folder = await mkdtemp(join(tmpdir(), 'coderunner-chaos-client-'));
-      try {
-        await writeFile(join(folder, 'main.py'), 'import time\nprint("ready", flush=True)\ntime.sleep(0.5)\n');
-        const client = spawn(process.execPath, [CLI, 'run', 'main.py', token], {
-          cwd: folder,
-          env: { ...process.env, CODERUNNER_DATA_DIR: world.dataDir },
-          stdio: ['pipe', 'pipe', 'pipe'],
-        });
-        const ended = once(client, 'exit');
-        const said: string[] = [];
-        createInterface({ input: client.stderr }).on('line', (line) => said.push(line));
-        for await (const line of createInterface({ input: client.stdout })) if (line === 'ready') break;
-        if (client.exitCode !== null) throw new Error(`The client ended by itself: ${said.join('\n')}`);
-        client.kill('SIGKILL');
-        await ended;
-      } finally {
-        await rm(folder, { recursive: true });
-      }
+      const source = 'import time\nprint("ready", flush=True)\ntime.sleep(0.5)\n';
+      await writeFile(join(world.clientFolder, 'main.py'), source);
+      const client = spawn(process.execPath, [CLI, 'run', 'main.py', token], {
+        cwd: world.clientFolder,
+        env: { ...process.env, CODERUNNER_DATA_DIR: world.dataDir },
+        stdio: ['ignore', 'pipe', 'pipe'],
+        detached: true, // Ctrl+C is for the suite
+      });
+      const exited = once(client, 'exit');
+      const said: string[] = [];
+      createInterface({ input: client.stderr }).on('line', (line) => said.push(line));
+      for await (const line of createInterface({ input: client.stdout })) if (line === 'ready') break;
+      if (client.exitCode !== null) throw new Error(`The client ended by itself: ${said.join('\n')}`);
+      client.kill('SIGKILL');
+      await exited;
     },
   },
   'disk-full': {
@@ -163,10 +161,13 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
 
 /** One of the daemon's containers, waiting or at work. */
 async function anyContainer(world: World, random: Random): Promise<string> {
-  for (;;) {
+  const giveUpAt = performance.now() + CONTAINER_WITHIN_MS;
+  do {
     const containers = await world.containers();
     if (containers.length > 0) return random.pick(containers.sort());
-  }
+    await sleep(10);
+  } while (performance.now() < giveUpAt);
+  throw new Error('the daemon has no container, for too long');
 }
 
 /** @returns the process that got it */

@@ -7,11 +7,11 @@ import type { Random } from './random.ts';
 import { TcpProxy } from './tcp-proxy.ts';
 
 /** How long a client waits for a daemon that comes back: longer than any fault takes on a busy machine. */
-const RECONNECT_MS = 240_000;
+const RECONNECT_MS = 120_000;
 const AGAIN_AFTER_MS = 50;
 /** A program that waits for input is ended when nobody has followed it for that long. */
 const FORSAKEN_MS = 20_000;
-const SLOW_READER_MS = 15;
+const SLOW_READER_MS = 10;
 /** Refusals that pass; the run was not taken, and is asked for again. */
 const PASSING = new Set<ErrorCode>([
   'not_running',

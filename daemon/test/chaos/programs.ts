@@ -14,8 +14,10 @@ const numbered = (token: string, lines: number) =>
   Buffer.from(Array.from({ length: lines }, (_, index) => `${token} ${String(index).padStart(40, '.')}\n`).join(''));
 const NUMBERED = (lines: number) =>
   `import sys\nfor index in range(${lines}): print(sys.argv[1], str(index).rjust(40, '.'))\n`;
-const FLOOD_LINES = 60_000; // some 3 MB, three windows
-const SLOW_LINES = 30_000;
+/** Of output that the daemon of the suite keeps. */
+export const WINDOW_BYTES = 256 * 1024;
+const FLOOD_LINES = 16_000; // some 800 KB, three windows
+const SLOW_LINES = 8_000;
 const echoed = (token: string) => [0, 1, 2].map((index) => `${token} line ${index}\n`);
 
 export const PROGRAMS = {

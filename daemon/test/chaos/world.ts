@@ -1,9 +1,7 @@
 /** What the faults happen to: an engine of its own, a daemon on a small disk of its own, and what can be seen of both from outside. */
 import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -12,10 +10,14 @@ import type { DaemonStatus } from '../../src/protocol/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { OwnEngine } from '../support/own-engine.ts';
 import { containersOf, TestPool } from '../support/test-pool.ts';
+import { within } from '../support/within.ts';
+import { WINDOW_BYTES } from './programs.ts';
 
 const CLOCK = fileURLToPath(new URL('../fixtures/chaos/clock.mjs', import.meta.url));
 const DISK_BYTES = 256 * 2 ** 20;
 const LOG_LINES = 40;
+/** Whatever a daemon does, it has done by then, also on a machine that is as busy as can be. */
+const PATIENCE_MS = 90_000;
 /** All that a daemon at rest has in its data folder, when none of its users uploaded anything but small programs. */
 const KNOWN_FILES =
   /^([a-z]+\.sqlite(-wal|-shm)?|daemon\.(lock|json)|daemon\.lock-journal|instance|blobs(\/[0-9a-f]{32}(\/[0-9a-f]{64})?)?)$/;
@@ -32,26 +34,17 @@ export class World implements AsyncDisposable {
   readonly dataDir: string;
   /** The latest lines of the daemons' logs. */
   readonly log: string[] = [];
-  readonly #folder: string;
-  readonly #cgroup: string;
   readonly #token = randomUUID();
   #daemon: DaemonProcess | undefined;
-  readonly #resources = new AsyncDisposableStack();
 
-  private constructor(engine: OwnEngine, folder: string, cgroup: string) {
-    this.#resources.defer(() => this.#removeCgroups());
-    this.engine = this.#resources.use(engine);
-    this.dataDir = join(folder, 'data');
-    this.#folder = folder;
-    this.#cgroup = cgroup;
+  private constructor(engine: OwnEngine) {
+    this.engine = engine;
+    this.dataDir = join(engine.folder, 'daemon');
   }
 
   /** Needs root on Linux: {@link OwnEngine.isPossible}. The image of Python is built on the machine's engine if it is not there. */
   static async start(): Promise<World> {
-    const cgroup = `coderunner-chaos-${randomUUID().slice(0, 8)}`;
-    const options = ['--cgroup-parent', `/${cgroup}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'];
-    const folder = await mkdtemp(join(tmpdir(), 'coderunner-chaos-'));
-    const world = new World(await OwnEngine.start(options), folder, cgroup);
+    const world = new World(await OwnEngine.start());
     try {
       await world.#prepare();
       return world;
@@ -62,16 +55,12 @@ export class World implements AsyncDisposable {
   }
 
   async #prepare(): Promise<void> {
-    this.#resources.defer(() => rm(this.#folder, { recursive: true }));
     await using built = await TestPool.open();
     await this.engine.load(built.images.tag(built.python));
-    await mkdir(this.dataDir);
-    await mkdir(this.#temporary);
+    for (const folder of [this.dataDir, this.#temporary, this.clientFolder]) await mkdir(folder);
     await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'coderunner-chaos', this.dataDir]);
-    this.#resources.defer(async () => void (await run('umount', ['--lazy', this.dataDir])));
     await this.#writeClock(0);
     await this.startDaemon();
-    this.#resources.defer(async () => void (await this.#daemon?.end('SIGKILL')));
   }
 
   /** The daemon of now. */
@@ -87,6 +76,7 @@ export class World implements AsyncDisposable {
       CODERUNNER_POOL_PREWARM: 'python',
       CODERUNNER_MAX_RUNNING: '3',
       CODERUNNER_PACKAGES: 'off',
+      CODERUNNER_OUTPUT_WINDOW: `${WINDOW_BYTES}`,
       // One for all daemons: a client may reach the next one with what it knows of the last.
       CODERUNNER_TOKEN: this.#token,
       // The clients reach it by proxies on other ports.
@@ -96,10 +86,12 @@ export class World implements AsyncDisposable {
       CHAOS_CLOCK: this.#clock,
       TMPDIR: this.#temporary,
     };
-    this.#daemon = await DaemonProcess.start(this.dataDir, settings, (line) => {
+    const onLog = (line: string) => {
       this.log.push(line);
       if (this.log.length > LOG_LINES) this.log.shift();
-    });
+    };
+    const started = DaemonProcess.start(this.dataDir, settings, onLog, true);
+    this.#daemon = await within(PATIENCE_MS, 'the daemon says that it is ready', started);
   }
 
   /** Makes the daemon's clock differ from the machine's by that much, milliseconds. */
@@ -154,30 +146,29 @@ export class World implements AsyncDisposable {
 
   /** Ends the daemon as an operator does. @returns what it left behind, in words */
   async stopDaemon(): Promise<string[]> {
-    const code = await this.daemon.end('SIGTERM');
+    const code = await within(PATIENCE_MS, 'the daemon ends by SIGTERM', this.daemon.end('SIGTERM'));
     const found = code === 0 ? [] : [`the daemon ended with ${code}`];
     const { length } = await this.containers();
     if (length > 0) found.push(`${length} containers are left`);
     return [...found, ...(await this.#strayProcesses([]))];
   }
 
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#resources.disposeAsync();
+  /** The engine's end is also that of the daemon, whose environment names the engine's folder, and of its disk. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.engine[Symbol.asyncDispose]();
   }
 
-  /** The engine leaves the parent that it was given, in every hierarchy. */
-  async #removeCgroups(): Promise<void> {
-    const root = '/sys/fs/cgroup';
-    const places = [root, ...(await readdir(root)).map((name) => join(root, name))];
-    for (const place of places.map((parent) => join(parent, this.#cgroup))) if (existsSync(place)) await rmdir(place);
+  /** Where the program of a client may lie. */
+  get clientFolder(): string {
+    return join(this.engine.folder, 'client');
   }
 
   get #temporary(): string {
-    return join(this.#folder, 'tmp');
+    return join(this.engine.folder, 'tmp');
   }
 
   get #clock(): string {
-    return join(this.#folder, 'clock');
+    return join(this.engine.folder, 'clock');
   }
 
   #writeClock(byMs: number): Promise<void> {
@@ -192,7 +183,7 @@ export class World implements AsyncDisposable {
       const [cgroup, command, stat] = await Promise.all(
         ['cgroup', 'cmdline', 'stat'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
       );
-      const container = new RegExp(`/${this.#cgroup}/([0-9a-f]+)`).exec(cgroup as string)?.[1];
+      const container = new RegExp(`/${this.engine.cgroup}/([0-9a-f]+)`).exec(cgroup as string)?.[1];
       const shown = `${pid} ${(command as string).replaceAll('\0', ' ').slice(0, 100)}`;
       if (container && !containers.includes(container)) found.push(`process of a container that is gone: ${shown}`);
       if (command?.includes('containerd-shim') && command.includes(this.engine.folder)) keepers++;

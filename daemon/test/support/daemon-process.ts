@@ -23,15 +23,18 @@ export class DaemonProcess extends DaemonClient implements AsyncDisposable {
   /**
    * @param settings environment variables of the daemon; no container waits unless they ask for it
    * @param onLog is given each line of the daemon's log
+   * @param detached Ctrl+C does not end it, and somebody else must
    */
   static async start(
     dataDir: string,
     settings: Record<string, string> = {},
     onLog: (line: string) => void = () => {},
+    detached = false,
   ): Promise<DaemonProcess> {
     const child = spawn(process.execPath, [MAIN, 'start', '--foreground'], {
       env: { ...process.env, CODERUNNER_POOL_SIZE: '0', ...settings, CODERUNNER_DATA_DIR: dataDir },
       stdio: ['ignore', 'inherit', 'pipe'],
+      detached,
     });
     const said: string[] = [];
     const ready = new Promise<boolean>((resolve) => {

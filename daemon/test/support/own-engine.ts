@@ -1,41 +1,64 @@
 /** A Docker of the test's own, beside the machine's: with no image in it, and free to be stopped. Needs root on Linux. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
 import { setTimeout as delay } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { fileURLToPath } from 'node:url';
 import type Docker from 'dockerode';
-import { isAlive } from '../../src/client/address.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
+import { within } from './within.ts';
 
 const DOCKERD = ['/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'].find((path) => existsSync(path));
+const CLEANER = fileURLToPath(new URL('own-engine-cleaner.ts', import.meta.url));
+const FOLDERS = /^coderunner-engine-[0-9a-f]{8}$/;
+/** Whatever an engine does, it has done by then, also on a machine that is as busy as can be. */
+const PATIENCE_MS = 90_000;
 
 export class OwnEngine implements AsyncDisposable {
   /** Whether this machine can run one. */
   static readonly isPossible = DOCKERD !== undefined && process.platform === 'linux' && process.getuid?.() === 0;
   /** As the setting `engine` takes it. */
   readonly address: string;
-  readonly #folder: string;
+  /**
+   * The folder of its sockets, images and containers, which the command lines of its processes name. Processes that name it in their
+   * environment end with the engine, and what is mounted below it goes.
+   */
+  readonly folder: string;
   readonly #options: readonly string[];
+  readonly #cleaner: ChildProcess;
   #process: ChildProcess | undefined;
-  #killed = false;
 
   private constructor(folder: string, options: readonly string[]) {
-    this.#folder = folder;
+    this.folder = folder;
     this.#options = options;
     this.address = `unix://${join(folder, 'docker.sock')}`;
+    this.#cleaner = startCleaner(folder, 'pipe');
   }
 
   /** @param options more options of dockerd */
   static async start(options: readonly string[] = []): Promise<OwnEngine> {
-    const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'coderunner-docker-')), options);
-    await engine.restart();
-    return engine;
+    await removeForsaken();
+    // Who sees the folder must see its cleaner: it is there first.
+    const engine = new OwnEngine(join(tmpdir(), `coderunner-engine-${randomUUID().slice(0, 8)}`), options);
+    try {
+      await mkdir(engine.folder, { mode: 0o700 });
+      await engine.restart();
+      return engine;
+    } catch (error) {
+      await engine[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** The cgroup that all its containers are below. */
+  get cgroup(): string {
+    return basename(this.folder);
   }
 
   async client(): Promise<Docker> {
@@ -54,16 +77,18 @@ export class OwnEngine implements AsyncDisposable {
 
   /** Starts it, and resolves when it answers. */
   async restart(): Promise<void> {
-    const at = (name: string) => join(this.#folder, name);
+    const at = (name: string) => join(this.folder, name);
     const process = spawn(
       'unshare',
       [
         // In a network of its own: two Dockers in one would fight over the bridge docker0 and the firewall.
         ...['--net', DOCKERD as string],
         ...['--host', this.address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
+        ...['--cgroup-parent', `/${this.cgroup}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'],
         ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1', ...this.#options],
       ],
-      { stdio: ['ignore', 'ignore', 'pipe'] },
+      // In a process group of its own: Ctrl+C is for the test, and what follows from it is the cleaner's.
+      { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
     );
     const log: string[] = [];
     const answers = new Promise<void>((resolve, reject) => {
@@ -73,52 +98,64 @@ export class OwnEngine implements AsyncDisposable {
         if (line.includes('API listen on')) resolve();
       });
     });
-    await answers;
+    await within(PATIENCE_MS, () => `dockerd listens; it said:\n${log.join('\n')}`, answers);
     this.#process = process;
-    this.#killed = false;
   }
 
   /** Stops it as a system does; its containers end. */
   async stop(): Promise<void> {
-    const process = this.#process;
-    this.#process = undefined;
-    if (!process) return;
-    const exited = once(process, 'exit');
-    process.kill('SIGTERM');
-    await exited;
+    await this.#end('SIGTERM');
   }
 
   /** Kills it as a crash does; its containers live on until it is back. */
   async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+    // It is killed with the engine, and the next engine must not take the dying one for alive.
+    const file = join(this.folder, 'exec/containerd/containerd.pid');
+    const pid = Number(await readFile(file, 'utf8'));
+    await within(PATIENCE_MS, `containerd (${pid}) ends with its dockerd`, ended(pid));
+    await rm(file);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exited = once(this.#cleaner, 'exit');
+    this.#cleaner.stdin?.end();
+    const [code] = await exited;
+    if (code !== 0) throw new Error(`${this.folder} could not be removed.`);
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
     const process = this.#process;
     this.#process = undefined;
     if (!process) return;
     const exited = once(process, 'exit');
-    process.kill('SIGKILL');
-    await exited;
-    this.#killed = true;
-    // It is killed with the engine, and the next engine must not take the dying one for alive.
-    const pid = Number(await readFile(join(this.#folder, 'exec/containerd/containerd.pid'), 'utf8'));
-    while (isAlive(pid)) await delay(10);
+    process.kill(signal);
+    await within(PATIENCE_MS, `dockerd ends by ${signal}`, exited);
   }
+}
 
-  /** The folder of its sockets, images and containers, which the command lines of its processes name. */
-  get folder(): string {
-    return this.#folder;
-  }
+/** @param stdin 'ignore' begins at once */
+function startCleaner(folder: string, stdin: 'pipe' | 'ignore'): ChildProcess {
+  return spawn(process.execPath, [CLEANER, folder], { stdio: [stdin, 'ignore', 'inherit'], detached: true });
+}
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    // Only the engine itself ends the containers that a killed one left.
-    if (this.#killed) await this.restart();
-    await this.stop();
-    for (const mount of await this.#mounts()) await promisify(execFile)('umount', ['--lazy', mount]);
-    await rm(this.#folder, { recursive: true, force: true });
-  }
+/** Engines whose test and whose cleaner were both killed. */
+async function removeForsaken(): Promise<void> {
+  const folders = (await readdir(tmpdir())).filter((name) => FOLDERS.test(name)).map((name) => join(tmpdir(), name));
+  const commands = await Promise.all(
+    (await readdir('/proc')).map((name) => readFile(`/proc/${name}/cmdline`, 'utf8').catch(() => '')),
+  );
+  const isKept = (folder: string) => commands.some((command) => command.includes(`own-engine-cleaner.ts\0${folder}\0`));
+  const forsaken = folders.filter((folder) => !isKept(folder));
+  await Promise.all(forsaken.map((folder) => once(startCleaner(folder, 'ignore'), 'exit')));
+}
 
-  /** What a killed one left mounted below its folder, the innermost first. */
-  async #mounts(): Promise<string[]> {
-    const lines = (await readFile('/proc/self/mounts', 'utf8')).split('\n');
-    const places = lines.map((line) => line.split(' ')[1] ?? '');
-    return places.filter((place) => place.startsWith(`${this.#folder}/`)).reverse();
-  }
+/** Resolves when the process does nothing any more, whether or not somebody has asked how it ended. */
+async function ended(pid: number): Promise<void> {
+  const state = () =>
+    readFile(`/proc/${pid}/stat`, 'utf8').then(
+      (stat) => /^.*\) (\S)/.exec(stat)?.[1],
+      () => 'X',
+    );
+  while (!['Z', 'X'].includes((await state()) ?? 'X')) await delay(10);
 }
