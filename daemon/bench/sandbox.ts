@@ -53,8 +53,12 @@ export class Sandbox implements AsyncDisposable {
       this.#following.set(handle, { onOutput, acknowledged: 0, resolve, reject });
     });
     this.#send({ type: 'run.start', handle, request });
-    const type = (text: string) =>
-      this.#socket.send(encodeFrame({ channel: CHANNEL.stdin, handle, seq: 0, data: Buffer.from(text) }));
+    let seq = 0;
+    const type = (text: string) => {
+      const data = Buffer.from(text);
+      this.#socket.send(encodeFrame({ channel: CHANNEL.stdin, handle, seq, data }));
+      seq += data.length;
+    };
     return { type, cancel: () => this.#send({ type: 'run.cancel', handle }), done };
   }
 

@@ -75,7 +75,7 @@ export class DaemonApi {
     return this.#json('GET', `/v1/runs/${encodeURIComponent(id)}`);
   }
 
-  /** Starts a run whose contents are inline or known to the daemon. `Client.start` also uploads and follows. */
+  /** Starts a run whose contents are inline or known to the daemon; with a key, once, however often. `Client.start` also uploads and follows. */
   async submit(request: RunRequest): Promise<Run> {
     return this.#json('POST', '/v1/runs', { json: request });
   }
@@ -110,11 +110,15 @@ export class DaemonApi {
     await this.#call('POST', `/v1/runs/${encodeURIComponent(id)}/signal`, { json: { signal } });
   }
 
-  /** Resolves when all of it is on its way to the program. */
-  async stdin(id: string, bytes: Uint8Array, eof = false): Promise<void> {
+  /**
+   * Resolves when all of it is on its way to the program.
+   * @param options.seq offset of the first byte in all of the run's input: what was sent before is used once. Left out: it comes next
+   * @param options.eof nothing follows
+   */
+  async stdin(id: string, bytes: Uint8Array, options: { seq?: number; eof?: boolean } = {}): Promise<void> {
     await this.#call('POST', `/v1/runs/${encodeURIComponent(id)}/stdin`, {
       bytes,
-      query: { eof: eof ? 1 : undefined },
+      query: { seq: options.seq, eof: options.eof ? 1 : undefined },
     });
   }
 

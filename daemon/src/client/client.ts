@@ -1,4 +1,5 @@
 /** Runs on a daemon: started, followed, and brought back after a broken connection. */
+import { randomUUID } from 'node:crypto';
 import { CodeRunnerError } from '../protocol/errors.ts';
 import type { BatchLine, BatchRequest, RunRequest } from '../protocol/resources.ts';
 import type { DaemonAddress } from './address.ts';
@@ -66,7 +67,8 @@ export class Client implements AsyncDisposable {
    */
   async start(request: StartRequest, observer: RunObserver, signal?: AbortSignal): Promise<RunHandle> {
     const parcel = await pack(request.files);
-    const wire: RunRequest = { ...request, files: parcel.files };
+    // With a key it can be asked for again when a connection breaks before the answer.
+    const wire: RunRequest = { ...request, files: parcel.files, key: request.key ?? randomUUID() };
     await Promise.all([this.#uploadMissing(parcel, this.#unknown(parcel)), this.#open()]);
     signal?.throwIfAborted();
     const submit = () =>

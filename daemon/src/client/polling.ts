@@ -14,9 +14,9 @@ export interface PollingOptions {
   reconnectMs: number;
 }
 
-/** @throws CodeRunnerError whatever is wrong with the request */
+/** @param request with a key, so that it can be sent again. @throws CodeRunnerError whatever is wrong with the request */
 export async function startPolling(options: PollingOptions, request: RunRequest, observer: RunObserver) {
-  return poll(options, await options.api.submit(request), 0, observer);
+  return poll(options, await patiently(options, () => options.api.submit(request)), 0, observer);
 }
 
 /** @throws CodeRunnerError not_found */
@@ -30,12 +30,17 @@ function poll(options: PollingOptions, run: Run, from: number, observer: RunObse
   const over = new AbortController();
   feed.onOver = () => over.abort();
   feed.state(run);
+  /** Offset of the next byte of input. */
+  let next = run.inputBytes;
   const wire: Wire = {
-    write: (bytes) => api.stdin(run.id, bytes),
-    eof: () => api.stdin(run.id, new Uint8Array(0), true),
+    async write(bytes) {
+      await patiently(options, () => api.stdin(run.id, bytes, { seq: next }));
+      next += bytes.length;
+    },
+    eof: () => patiently(options, () => api.stdin(run.id, new Uint8Array(0), { seq: next, eof: true })),
     resize() {}, // plain HTTP has no way to say it; the terminal keeps the size it began with
     async cancel() {
-      await api.cancel(run.id);
+      await patiently(options, () => api.cancel(run.id));
     },
     release() {
       feed.fail(new CodeRunnerError('not_running', 'The run is no longer followed.', { hint: 'Follow it again.' }));
@@ -45,25 +50,31 @@ function poll(options: PollingOptions, run: Run, from: number, observer: RunObse
   return new RunHandle(feed, wire, api);
 }
 
-async function follow({ api, reconnectMs }: PollingOptions, id: string, feed: RunFeed, over: AbortSignal) {
-  let heardAt = performance.now();
+async function follow(options: PollingOptions, id: string, feed: RunFeed, over: AbortSignal): Promise<void> {
+  const { api } = options;
+  const run = () => patiently(options, () => api.run(id), over);
   while (!feed.over) {
+    const page = await patiently(options, () => api.output(id, feed.received, POLL_MS, over), over);
+    if (page.gap) feed.gap(page.gap.from, page.gap.to);
+    for (const { channel, seq, data, encoding } of page.chunks) feed.output(channel, seq, Buffer.from(data, encoding));
+    // Asking for more says that this was taken, so it has to be.
+    await feed.drained();
+    if (feed.over) return;
+    if (page.done) return feed.end(await run());
+    if (page.state !== feed.run?.state) feed.state(await run());
+  }
+}
+
+/** Asks again while nobody answers, as long as a broken connection may last: for what does no harm when it arrives twice. */
+async function patiently<T>({ reconnectMs }: PollingOptions, ask: () => Promise<T>, over?: AbortSignal): Promise<T> {
+  for (let silentSince: number | undefined; ; ) {
     try {
-      const page = await api.output(id, feed.received, POLL_MS, over);
-      heardAt = performance.now();
-      if (page.gap) feed.gap(page.gap.from, page.gap.to);
-      for (const { channel, seq, data, encoding } of page.chunks)
-        feed.output(channel, seq, Buffer.from(data, encoding));
-      // Asking for more says that this was taken, so it has to be.
-      await feed.drained();
-      if (feed.over) return;
-      if (page.done) return feed.end(await api.run(id));
-      if (page.state !== feed.run?.state) feed.state(await api.run(id));
+      return await ask();
     } catch (error) {
-      if (feed.over) return;
+      silentSince ??= performance.now();
       const passing = error instanceof CodeRunnerError && error.code === 'not_running';
-      if (!passing || performance.now() - heardAt > reconnectMs) throw error;
-      await sleep(RETRY_MS);
+      if (!passing || over?.aborted || performance.now() - silentSince > reconnectMs) throw error;
+      await sleep(RETRY_MS, undefined, { signal: over });
     }
   }
 }

@@ -45,7 +45,7 @@ export class RunHandle implements Disposable {
   /**
    * Input for the program. Resolves when it is on its way, which is not before the program has taken enough of what came
    * before: awaiting it gives back-pressure.
-   * @throws CodeRunnerError run_ended, stdin_closed; not_running where the connection broke and it is unknown what arrived
+   * @throws CodeRunnerError run_ended, stdin_closed; not_running where a broken connection could not be made again
    */
   write(bytes: Uint8Array): Promise<void> {
     return this.#after(() => this.#wire.write(bytes));

@@ -62,22 +62,19 @@ export class Stream implements AsyncDisposable {
     await this.#opening;
   }
 
-  /** @throws CodeRunnerError for whatever is wrong with the request; not_running when the connection broke before the answer */
+  /**
+   * @param request with a key: should the connection break before the answer, the run is asked for again
+   * @throws CodeRunnerError for whatever is wrong with the request; not_running when no connection lasted until the answer
+   */
   async start(request: RunRequest, observer: RunObserver): Promise<RunHandle> {
     await this.open();
-    const run = this.#add(new RunFeed(observer, 0));
-    this.send({ type: 'run.start', handle: run.handle, request });
-    await run.accepted;
-    return new RunHandle(run.feed, run, this.#options.api);
+    return this.#follow(request, new RunFeed(observer, 0));
   }
 
   /** @throws CodeRunnerError not_found */
   async follow(id: string, from: number, observer: RunObserver): Promise<RunHandle> {
     await this.open();
-    const run = this.#add(new RunFeed(observer, from), id);
-    this.send({ type: 'run.subscribe', handle: run.handle, id, from });
-    await run.accepted;
-    return new RunHandle(run.feed, run, this.#options.api);
+    return this.#follow(id, new RunFeed(observer, from));
   }
 
   get connected(): boolean {
@@ -106,14 +103,17 @@ export class Stream implements AsyncDisposable {
     });
   }
 
-  #add(feed: RunFeed, id?: string): StreamRun {
+  async #follow(wanted: string | RunRequest, feed: RunFeed): Promise<RunHandle> {
     const handle = this.#nextHandle++;
-    const run = new StreamRun(handle, id, feed, this);
+    const run = new StreamRun(handle, wanted, feed, this);
     this.#runs.set(handle, run);
     feed.onOver = () => {
       if (this.#runs.delete(handle)) this.send({ type: 'run.unsubscribe', handle });
     };
-    return run;
+    run.ask();
+    if (!this.#socket) this.#mendSoon();
+    await run.accepted;
+    return new RunHandle(feed, run, this.#options.api);
   }
 
   async #connect(): Promise<void> {
@@ -176,20 +176,26 @@ export class Stream implements AsyncDisposable {
     // The daemon may have stopped: whoever connects next looks where one is by then.
     this.#options.locator.forget();
     for (const run of this.#runs.values()) {
-      const lost =
-        code === MESSAGE_TOO_BIG
-          ? new CodeRunnerError('too_large', 'The run is larger than the daemon takes in one message.', {
-              hint: 'Shorten its arguments, environment and prepared input.',
-            })
-          : unreachable('its address', new Error('the connection broke'));
-      run.interrupted(lost);
+      run.interrupted();
+      if (code === MESSAGE_TOO_BIG && !run.isTaken) {
+        run.abandon(
+          new CodeRunnerError('too_large', 'The run is larger than the daemon takes in one message.', {
+            hint: 'Shorten its arguments, environment and prepared input.',
+          }),
+        );
+      } else if (performance.now() - (run.silentSince as number) > this.#options.reconnectMs) {
+        run.abandon(unreachable('its address', new Error('the connection broke again and again')));
+      }
     }
-    if (this.#runs.size > 0 && !this.#mending) {
-      this.#mending = true;
-      void this.#mend().finally(() => {
-        this.#mending = false;
-      });
-    }
+    this.#mendSoon();
+  }
+
+  #mendSoon(): void {
+    if (this.#runs.size === 0 || this.#mending) return;
+    this.#mending = true;
+    void this.#mend().finally(() => {
+      this.#mending = false;
+    });
   }
 
   /** Connects again, ever more patiently, and resubscribes; gives all runs up when that takes too long or is refused. */
@@ -201,7 +207,7 @@ export class Stream implements AsyncDisposable {
         locator.forget();
         await this.open();
         // The connection may break again while this goes on; then there is another round.
-        for (const run of this.#runs.values()) run.resume();
+        for (const run of this.#runs.values()) run.ask();
         if (this.#socket) return;
       } catch (error) {
         const passing =

@@ -171,15 +171,24 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
         tags: ['runs'],
         consumes: ['application/octet-stream'],
         params: id,
-        querystring: Type.Object({ eof: Type.Optional(Type.Enum(['0', '1'], { description: '1: nothing follows' })) }),
+        querystring: Type.Object({
+          eof: Type.Optional(Type.Enum(['0', '1'], { description: '1: nothing follows' })),
+          seq: digits(
+            'Offset of its first byte in all input. What was sent from there on before is used once. Left out: it comes next',
+          ),
+        }),
         response: { 204: Type.Null(), ...errors },
       },
     },
     async (request, reply) => {
       const live = runs.follow(request.owner, request.params.id);
       const body = (request.body ?? []) as AsyncIterable<Buffer>;
-      for await (const chunk of body) await sendInput(live, chunk);
-      if (request.query.eof === '1') live.stdin(new Uint8Array(0), true);
+      let seq = request.query.seq === undefined ? undefined : Number(request.query.seq);
+      for await (const chunk of body) {
+        await sendInput(live, chunk, seq);
+        if (seq !== undefined) seq += chunk.length;
+      }
+      if (request.query.eof === '1') live.stdin(new Uint8Array(0), true, seq);
       return reply.code(204).send(null);
     },
   );
@@ -410,13 +419,13 @@ async function listRuntimes({ usable, broken }: Runtimes, images: Images): Promi
   return { runtimes: [...(await Promise.all(infos)), ...unusable] };
 }
 
-/** Input in pieces that fit, each sent when the program has taken enough of what came before. */
-async function sendInput(live: LiveRun, bytes: Buffer): Promise<void> {
+/** Input in pieces that fit, each sent when the program has taken enough of what came before. @param seq offset of the first byte, if known */
+async function sendInput(live: LiveRun, bytes: Buffer, seq?: number): Promise<void> {
   for (let sent = 0; sent < bytes.length; ) {
     const room = live.stdinRoom;
     if (room === 0 && !live.ended) await inputRoom(live);
     const piece = bytes.subarray(sent, sent + live.stdinRoom);
-    live.stdin(piece);
+    live.stdin(piece, false, seq === undefined ? undefined : seq + sent);
     sent += piece.length;
   }
 }
@@ -424,11 +433,11 @@ async function sendInput(live: LiveRun, bytes: Buffer): Promise<void> {
 function inputRoom(live: LiveRun): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
-      live.off('stdinCredit', done);
+      live.off('stdinTaken', done);
       live.off('state', done);
       resolve();
     };
-    live.on('stdinCredit', done);
+    live.on('stdinTaken', done);
     live.on('state', done);
   });
 }

@@ -86,9 +86,9 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
         runs.cancel(owner, subscription.live.id);
         return;
       case 'stdin':
-        return subscription.live.stdin(Buffer.from(message.data, message.encoding ?? 'utf8'));
+        return subscription.live.stdin(Buffer.from(message.data, message.encoding ?? 'utf8'), false, message.seq);
       case 'stdin.eof':
-        return subscription.live.stdin(new Uint8Array(0), true);
+        return subscription.live.stdin(new Uint8Array(0), true, message.seq);
       case 'signal':
         return subscription.live.signal(signalNumber(message.signal));
       case 'resize':
@@ -111,7 +111,7 @@ export function serveStream(socket: WebSocket, owner: string, runs: Runs, window
         if (frame?.channel !== CHANNEL.stdin)
           throw new CodeRunnerError('protocol_error', 'That binary message is no stdin frame.');
         handle = frame.handle;
-        inTurn(handle, async () => subscriptions.get(frame.handle)?.live.stdin(frame.data));
+        inTurn(handle, async () => subscriptions.get(frame.handle)?.live.stdin(frame.data, false, frame.seq));
         return;
       }
       const message = parse(data);
@@ -269,8 +269,9 @@ class Subscription implements Reader {
 
   begin(): void {
     this.#sendMessage({ type: 'run.state', handle: this.#handle, run: this.live.run });
+    if (this.live.stdinTaken > 0) this.#onStdinTaken(this.live.stdinTaken);
     this.live.on('state', this.#onState);
-    this.live.on('stdinCredit', this.#onStdinCredit);
+    this.live.on('stdinTaken', this.#onStdinTaken);
     this.live.output.addReader(this);
     this.#send();
   }
@@ -278,7 +279,7 @@ class Subscription implements Reader {
   end(): void {
     clearTimeout(this.#timer);
     this.live.off('state', this.#onState);
-    this.live.off('stdinCredit', this.#onStdinCredit);
+    this.live.off('stdinTaken', this.#onStdinTaken);
     this.live.output.removeReader(this);
     this.#outgoing.forget(this.#goOn);
     this.#onEnd();
@@ -338,9 +339,9 @@ class Subscription implements Reader {
     else this.#sendMessage({ type: 'run.state', handle: this.#handle, run });
   };
 
-  readonly #onStdinCredit = (bytes: number) => {
+  readonly #onStdinTaken = (seq: number) => {
     // The program has taken input: what it prints next is an answer, and is not held back.
     this.#lastSentAt = Number.NEGATIVE_INFINITY;
-    this.#sendMessage({ type: 'stdin.credit', handle: this.#handle, bytes });
+    this.#sendMessage({ type: 'stdin.credit', handle: this.#handle, seq });
   };
 }

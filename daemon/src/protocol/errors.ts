@@ -34,6 +34,7 @@ export const ERRORS = {
   key_reused: { status: 409, hint: 'Choose a new key for each run; repeat one only with the same request.' },
   run_ended: { status: 409, hint: 'The run is over: start it again.' },
   stdin_closed: { status: 409, hint: "The program's input was already closed." },
+  stdin_gap: { status: 409, hint: 'Send the input again from the offset in `details` on.' },
   stdin_overflow: {
     status: 429,
     retryAfterSeconds: 1,

@@ -1,7 +1,7 @@
 /**
  * Binary WebSocket frames: `u8 channel · u32 handle · u64 seq · bytes`, big-endian.
  * `handle` is the number the client chose when it subscribed; `seq` is the offset of the first byte in the run's output
- * (stdout and stderr counted together), so any offset can be asked for again.
+ * (stdout and stderr counted together), so any offset can be asked for again, or in its input, so that none is used twice.
  */
 
 export const CHANNEL = { stdin: 0, stdout: 1, stderr: 2 } as const;

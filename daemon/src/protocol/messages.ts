@@ -25,10 +25,11 @@ export const ClientMessage = Type.Union([
       handle,
       data: Type.String(),
       encoding: Type.Optional(Type.Union([Type.Literal('utf8'), Type.Literal('base64')])),
+      seq: Type.Optional(seq),
     },
     closed,
   ),
-  Type.Object({ type: Type.Literal('stdin.eof'), handle }, closed),
+  Type.Object({ type: Type.Literal('stdin.eof'), handle, seq: Type.Optional(seq) }, closed),
   Type.Object({ type: Type.Literal('signal'), handle, signal: Type.String({ maxLength: 20 }) }, closed),
   Type.Object({ type: Type.Literal('resize'), handle, ...TtySize.properties }, closed),
   Type.Object({ type: Type.Literal('ack'), handle, seq }, closed),
@@ -42,8 +43,8 @@ export type ServerMessage =
   | { type: 'run.exit'; handle: number; run: Run }
   /** Output that this subscriber will not get: it lagged, or came too late. */
   | { type: 'gap'; handle: number; from: number; to: number }
-  /** That many more bytes of stdin may be sent, beyond `STDIN_WINDOW_BYTES` at the start. */
-  | { type: 'stdin.credit'; handle: number; bytes: number }
+  /** The program took all input before `seq`: as far as `seq + STDIN_WINDOW_BYTES` may be sent. */
+  | { type: 'stdin.credit'; handle: number; seq: number }
   /** There are other languages than before, or the same ones are others; `GET /v1/runtimes` has them. */
   | { type: 'runtimes.changed'; handle?: undefined }
   | { type: 'error'; handle?: number; error: ErrorBody };

@@ -197,6 +197,9 @@ export const Run = Type.Object({
     interpreter: Type.Boolean({ description: 'The interpreter was waiting in it' }),
   }),
   outputBytes: Type.Integer({ description: 'How much the program has printed: the next sequence number' }),
+  inputBytes: Type.Integer({
+    description: 'How much input clients have sent it, beside what came with the request: the offset of the next byte',
+  }),
   files: Type.Array(ProducedFile),
   results: Type.Union([Type.Object({ sizeBytes: Type.Integer(), sha256: Sha256 }), Type.Null()], {
     description: 'Tables that a language such as SQL gives: contents with a `StatementResult` a line',

@@ -15,8 +15,8 @@ import { canMove } from './states.ts';
 interface RunEvents {
   /** The run has a new state; its last one when it has ended. */
   state: [Run];
-  /** That many more bytes of stdin may be sent. */
-  stdinCredit: [number];
+  /** The program has taken its input up to this offset. */
+  stdinTaken: [number];
 }
 
 /** Where a running program can be reached. */
@@ -37,7 +37,10 @@ export class LiveRun extends EventEmitter<RunEvents> {
   #program: ProgramControls | undefined;
   /** Input that came before the program was there to read it. */
   #early: Uint8Array[] = [];
-  #stdinUnderWay = 0;
+  /** Offset of the next byte of input. */
+  #stdinNext: number;
+  /** Offset of the next byte that the program takes. */
+  #stdinTaken = 0;
   #stdinClosed = false;
 
   constructor(owner: string, run: Run, output: OutputLog, options: { interactive: boolean }) {
@@ -46,12 +49,13 @@ export class LiveRun extends EventEmitter<RunEvents> {
     this.setMaxListeners(0);
     this.owner = owner;
     this.#run = run;
+    this.#stdinNext = run.inputBytes;
     this.output = output;
   }
 
   /** The run as clients see it. */
   get run(): Run {
-    return { ...this.#run, outputBytes: this.output.end };
+    return { ...this.#run, outputBytes: this.output.end, inputBytes: this.#stdinNext };
   }
 
   get id(): string {
@@ -86,34 +90,51 @@ export class LiveRun extends EventEmitter<RunEvents> {
 
   /**
    * Input for the program, kept until it is there to read it.
-   * @throws CodeRunnerError run_ended, stdin_closed, stdin_overflow (more than the window under way)
+   * @param seq offset of the first byte; what is known from there on was sent before, and is left out. Without it, the bytes come next
+   * @throws CodeRunnerError run_ended, stdin_closed, stdin_gap (bytes before these are missing), stdin_overflow (more than the window
+   *   under way); then nothing of it is used
    */
-  stdin(bytes: Uint8Array, eof = false): void {
+  stdin(bytes: Uint8Array, eof = false, seq?: number): void {
     this.#mustLive();
     if (!this.#interactive)
       throw new CodeRunnerError('stdin_closed', 'The run was given all of its input when it was started.');
-    if (this.#stdinClosed) throw new CodeRunnerError('stdin_closed', "The program's input is already closed.");
-    if (this.#stdinUnderWay + bytes.length > STDIN_WINDOW_BYTES) {
+    const known = this.#stdinNext - (seq ?? this.#stdinNext);
+    if (known < 0) {
+      throw new CodeRunnerError('stdin_gap', `Input came from offset ${seq} on, but ${this.#stdinNext} is next.`, {
+        details: { next: this.#stdinNext },
+      });
+    }
+    const fresh = bytes.subarray(known);
+    if (this.#stdinClosed) {
+      if (seq !== undefined && fresh.length === 0) return;
+      throw new CodeRunnerError('stdin_closed', "The program's input is already closed.");
+    }
+    if (fresh.length > this.stdinRoom) {
       throw new CodeRunnerError(
         'stdin_overflow',
         `More than ${STDIN_WINDOW_BYTES} bytes of input wait for the program.`,
       );
     }
-    this.#stdinUnderWay += bytes.length;
+    this.#stdinNext += fresh.length;
     this.#stdinClosed = eof;
-    if (this.#program) this.#program.stdin(bytes, eof);
-    else if (bytes.length > 0) this.#early.push(bytes);
+    if (this.#program) this.#program.stdin(fresh, eof);
+    else if (fresh.length > 0) this.#early.push(fresh);
   }
 
   /** How much input may be sent now. */
   get stdinRoom(): number {
-    return STDIN_WINDOW_BYTES - this.#stdinUnderWay;
+    return this.#stdinTaken + STDIN_WINDOW_BYTES - this.#stdinNext;
   }
 
-  /** The program took input. */
-  stdinTaken(bytes: number): void {
-    this.#stdinUnderWay -= bytes;
-    this.emit('stdinCredit', bytes);
+  /** Offset up to which the program has taken its input. */
+  get stdinTaken(): number {
+    return this.#stdinTaken;
+  }
+
+  /** The program took so many bytes of input. */
+  takeStdin(bytes: number): void {
+    this.#stdinTaken += bytes;
+    this.emit('stdinTaken', this.#stdinTaken);
   }
 
   /** @throws CodeRunnerError run_ended, also while the program has not started */

@@ -502,6 +502,7 @@ function newRun(spec: RunSpec): Run {
     compileCached: false,
     warm: { container: false, interpreter: false },
     outputBytes: 0,
+    inputBytes: 0,
     files: [],
     results: null,
   };

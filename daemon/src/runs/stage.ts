@@ -138,7 +138,7 @@ function connectInput({ live, spec, lease }: ExecuteContext): void {
   if (spec.stdin !== undefined) {
     feed(agent, Buffer.from(spec.stdin ?? '', spec.stdinEncoding));
   } else {
-    agent.onStdinCredit = (bytes) => live.stdinTaken(bytes);
+    agent.onStdinCredit = (bytes) => live.takeStdin(bytes);
   }
   live.attach({
     stdin: (bytes, eof) => agent.stdin(bytes, eof),

@@ -38,6 +38,7 @@ const SCHEMAS = [
   `
   ALTER TABLE runs ADD COLUMN key TEXT;
   ALTER TABLE runs ADD COLUMN request_hash TEXT;
+  UPDATE runs SET run = json_set(run, '$.inputBytes', 0);
   CREATE UNIQUE INDEX runs_by_key ON runs (owner, key) WHERE key IS NOT NULL;
 `,
 ];

@@ -91,14 +91,57 @@ print('end')
     stream.send({ type: 'stdin', handle: 1, data: Buffer.from('base64\n').toString('base64'), encoding: 'base64' });
     await stream.printed(1, 'base64\n');
     stream.send({ type: 'stdin.eof', handle: 1 });
-    assert.equal((await stream.exit(1)).state, 'succeeded');
+    const run = await stream.exit(1);
+    assert.equal(run.state, 'succeeded');
     assert.match(stream.text(1), /end\n$/);
-    type Credit = Extract<ServerMessage, { type: 'stdin.credit' }>;
-    const credits = stream.events.filter((event): event is Credit => event.type === 'stdin.credit');
-    assert.equal(
-      credits.reduce((sum, { bytes }) => sum + bytes, 0),
-      Buffer.byteLength('early\nals JSON ü\nbase64\n'),
-    );
+    const all = Buffer.byteLength('early\nals JSON ü\nbase64\n');
+    assert.equal(run.inputBytes, all);
+    assert.equal(stream.events.findLast((event) => event.type === 'stdin.credit')?.seq, all);
+  });
+
+  it('takes each byte of input once, however often it is sent, and none behind a hole', async () => {
+    await using first = await daemon.stream();
+    const source = `
+import signal, sys
+print('ready', flush=True)
+print(sys.stdin.read(), end='', flush=True)
+signal.pause()`;
+    first.send({ type: 'run.start', handle: 1, request: python(source) });
+    await first.printed(1, 'ready');
+    const { id } = await first.state(1, 'running');
+    first.stdin(1, 'abcd');
+    first.send({ type: 'stdin', handle: 1, seq: 2, data: 'cdef' });
+    first.stdin(1, 'abc', 0);
+    await first.until((event): event is StreamEvent => event.type === 'stdin.credit' && event.seq === 6);
+    first.stdin(1, 'hole', 7);
+    const { code, details } = await first.error(1);
+    assert.deepEqual([code, details], ['stdin_gap', { next: 6 }]);
+
+    await using back = await daemon.stream();
+    back.send({ type: 'run.subscribe', handle: 9, id });
+    assert.equal((await back.state(9, 'running')).inputBytes, 6);
+    await back.until((event): event is StreamEvent => event.type === 'stdin.credit' && event.seq === 6);
+    back.send({ type: 'stdin.eof', handle: 9, seq: 8 });
+    assert.equal((await back.error(9)).code, 'stdin_gap');
+    back.stdin(9, 'efgh', 4);
+    const rest = (query: string, body: string) => daemon.fetch('POST', `/v1/runs/${id}/stdin?${query}`, body);
+    for (const [query, body, status] of [
+      ['seq=6', 'ghij', 204],
+      ['seq=11', 'hole', 409],
+      ['seq=6&eof=1', 'ghij', 204],
+      // The end was lost as well, as far as this client knows.
+      ['seq=8&eof=1', 'ij', 204],
+      ['seq=10', 'more', 409],
+      ['eof=1', '', 409],
+    ] as const)
+      assert.equal((await rest(query, body)).status, status, query);
+    back.send({ type: 'stdin.eof', handle: 9, seq: 10 });
+    await back.printed(9, 'j');
+    back.send({ type: 'run.cancel', handle: 9 });
+    const run = await back.exit(9);
+    assert.equal(back.text(9), 'ready\nabcdefghij');
+    assert.equal(run.inputBytes, 10);
+    assert.equal(back.events.filter(({ type }) => type === 'error').length, 1);
   });
 
   it('takes no more input than the window while the program does not read, and says so', async () => {
@@ -292,23 +335,18 @@ while True: signal.pause()
     await using stream = await daemon.stream();
     const source = 'import hashlib, sys\nprint(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())';
     stream.send({ type: 'run.start', handle: 1, request: python(source) });
+    type Credit = Extract<ServerMessage, { type: 'stdin.credit' }>;
     let room = STDIN_WINDOW_BYTES;
-    let credited = 0;
     for (let sent = 0; sent < input.length; ) {
       const piece = input.subarray(sent, sent + Math.min(room, 2 ** 15));
       stream.stdin(1, piece);
       sent += piece.length;
       room -= piece.length;
       if (room > 0) continue;
-      const before = credited;
-      await stream.until((event): event is StreamEvent => {
-        if (event.type !== 'stdin.credit') return false;
-        const all = stream.events.reduce((sum, each) => sum + (each.type === 'stdin.credit' ? each.bytes : 0), 0);
-        if (all <= before) return false;
-        room += all - before;
-        credited = all;
-        return true;
-      });
+      const credit = await stream.until(
+        (event): event is Credit => event.type === 'stdin.credit' && event.seq + STDIN_WINDOW_BYTES > sent,
+      );
+      room = credit.seq + STDIN_WINDOW_BYTES - sent;
     }
     stream.send({ type: 'stdin.eof', handle: 1 });
     await stream.exit(1);

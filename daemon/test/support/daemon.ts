@@ -55,6 +55,7 @@ export function newRun(id: string, more: Partial<Run> = {}): Run {
     compileCached: false,
     warm: { container: false, interpreter: false },
     outputBytes: 0,
+    inputBytes: 0,
     files: [],
     results: null,
     ...more,

@@ -20,6 +20,8 @@ export class TestStream implements AsyncDisposable {
   readonly events: StreamEvent[] = [];
   readonly socket: WebSocket;
   readonly #ack: boolean;
+  /** Offset of the next byte of each handle's input. */
+  readonly #typed = new Map<number, number>();
   #waiting: (() => void)[] = [];
   #closed = false;
 
@@ -45,8 +47,11 @@ export class TestStream implements AsyncDisposable {
     this.socket.send(typeof message === 'string' ? message : JSON.stringify(message));
   }
 
-  stdin(handle: number, data: string | Uint8Array): void {
-    this.socket.send(encodeFrame({ channel: CHANNEL.stdin, handle, seq: 0, data: Buffer.from(data) }));
+  /** @param seq offset of its first byte; what follows on what this stream sent before, where it is left out */
+  stdin(handle: number, data: string | Uint8Array, seq = this.#typed.get(handle) ?? 0): void {
+    const bytes = Buffer.from(data);
+    this.socket.send(encodeFrame({ channel: CHANNEL.stdin, handle, seq, data: bytes }));
+    this.#typed.set(handle, seq + bytes.length);
   }
 
   /** The first event for which the test holds, received already or yet to come. */

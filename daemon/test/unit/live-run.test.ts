@@ -46,15 +46,30 @@ describe('input', () => {
     live.attach(program);
     assert.throws(() => live.stdin(text('x')), { code: 'stdin_overflow' }, 'the program has it, but has not read it');
     assert.equal(got.length, 1, 'nothing of what was refused arrived');
-    let credit = 0;
-    live.on('stdinCredit', (bytes) => {
-      credit += bytes;
+    let taken = 0;
+    live.on('stdinTaken', (seq) => {
+      taken = seq;
     });
-    live.stdinTaken(2);
-    assert.equal(credit, 2);
+    live.takeStdin(2);
+    assert.deepEqual([taken, live.stdinTaken], [2, 2]);
     assert.throws(() => live.stdin(text('xyz')), { code: 'stdin_overflow' });
     live.stdin(text('xy'));
     assert.equal(got.at(-1), 'xy');
+  });
+
+  it('that is sent again is used once, from any byte on, also its end', () => {
+    const { live, got, program } = start();
+    live.stdin(text('abcd'));
+    live.stdin(text('abcdef'), false, 0);
+    live.stdin(text('bc'), false, 1);
+    live.attach(program);
+    assert.throws(() => live.stdin(text('h'), true, 7), { code: 'stdin_gap', details: { next: 6 } });
+    live.stdin(text('fg'), true, 5);
+    live.stdin(text('fg'), true, 5);
+    live.stdin(new Uint8Array(0), true, 7);
+    assert.throws(() => live.stdin(text('gh'), false, 6), { code: 'stdin_closed' });
+    assert.deepEqual(got, ['abcd', 'ef', 'g', 'EOF']);
+    assert.equal(live.run.inputBytes, 7);
   });
 
   it('that was refused does not close anything', () => {

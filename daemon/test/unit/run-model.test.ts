@@ -46,6 +46,13 @@ class Real {
   }
 }
 
+/** Input whose bytes tell where they belong. */
+const ALPHABET = 'abcdefghijklmnopqrstuvwxyz-';
+function inputOf(from: number, size: number): string {
+  const start = from % ALPHABET.length;
+  return ALPHABET.repeat(Math.ceil((start + size) / ALPHABET.length)).slice(start, start + size);
+}
+
 type Command = fc.Command<Model, Real>;
 
 /** Does it, and expects the refusal with that code, or none. */
@@ -63,6 +70,7 @@ function command(name: string, run: (model: Model, real: Real) => void, check = 
       assert.equal(real.live.ended, isEnd(model.state));
       assert.equal(real.live.run.outputBytes, model.printed);
       assert.equal(real.live.stdinRoom, STDIN_WINDOW_BYTES - model.underWay);
+      assert.equal(real.live.run.inputBytes, model.input.length);
       assert.deepEqual(real.told, model.told);
       if (model.attached) assert.equal(real.got, model.input);
     },
@@ -95,26 +103,40 @@ const commands = [
       model.printed += Buffer.byteLength(text);
     }),
   ),
-  fc.tuple(fc.constantFrom(0, 1, 1_000, STDIN_WINDOW_BYTES / 2, STDIN_WINDOW_BYTES), fc.boolean()).map(([size, eof]) =>
-    command(`input of ${size}${eof ? ' with its end' : ''}`, (model, { live }) => {
-      const code = isEnd(model.state)
-        ? 'run_ended'
-        : model.closed
-          ? 'stdin_closed'
-          : model.underWay + size > STDIN_WINDOW_BYTES
-            ? 'stdin_overflow'
-            : undefined;
-      refused(() => live.stdin(Buffer.alloc(size, 'x'), eof), code);
-      if (code !== undefined) return;
-      model.underWay += size;
-      model.closed = eof;
-      model.input += 'x'.repeat(size);
-    }),
-  ),
+  fc
+    .record({
+      size: fc.constantFrom(0, 1, 1_000, STDIN_WINDOW_BYTES / 2, STDIN_WINDOW_BYTES),
+      eof: fc.boolean(),
+      // How far it begins behind what the daemon has: some of it is repeated, or missing.
+      ahead: fc.option(fc.constantFrom(0, 0, -1, -500, -1_000, -STDIN_WINDOW_BYTES, 1), { nil: undefined }),
+    })
+    .map(({ size, eof, ahead }) =>
+      command(`input of ${size}, ${ahead} ahead${eof ? ', with its end' : ''}`, (model, { live }) => {
+        const next = model.input.length;
+        const seq = ahead === undefined ? undefined : Math.max(0, next + ahead);
+        const from = seq ?? next;
+        const fresh = Math.max(0, from + size - next);
+        const isRepeated = seq !== undefined && fresh === 0;
+        const code = isEnd(model.state)
+          ? 'run_ended'
+          : from > next
+            ? 'stdin_gap'
+            : model.closed && !isRepeated
+              ? 'stdin_closed'
+              : model.underWay + fresh > STDIN_WINDOW_BYTES
+                ? 'stdin_overflow'
+                : undefined;
+        refused(() => live.stdin(Buffer.from(inputOf(from, size)), eof, seq), code);
+        if (code !== undefined) return;
+        model.underWay += fresh;
+        model.closed ||= eof;
+        model.input += inputOf(next, fresh);
+      }),
+    ),
   fc.nat(STDIN_WINDOW_BYTES).map((wanted) =>
     command(`the program takes ${wanted}`, (model, { live }) => {
       const bytes = Math.min(wanted, model.underWay);
-      live.stdinTaken(bytes);
+      live.takeStdin(bytes);
       model.underWay -= bytes;
     }),
   ),
