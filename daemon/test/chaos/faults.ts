@@ -80,8 +80,7 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
     mayEnd: { states: ['lost'] },
     wallMs: PLENTY_MS,
     async strike({ world }) {
-      await world.engine.kill();
-      await world.engine.restart();
+      await world.restartEngine();
     },
   },
   'daemon-kill': {

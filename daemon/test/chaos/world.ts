@@ -35,6 +35,8 @@ export class World implements AsyncDisposable {
   /** The latest lines of the daemons' logs. */
   readonly log: string[] = [];
   readonly #token = randomUUID();
+  /** Processes that kept containers when the engine was killed. */
+  readonly #forsaken = new Set<string>();
   #daemon: DaemonProcess | undefined;
 
   private constructor(engine: OwnEngine) {
@@ -94,6 +96,14 @@ export class World implements AsyncDisposable {
     this.#daemon = await within(PATIENCE_MS, 'the daemon says that it is ready', started);
   }
 
+  /** Kills the engine, and starts it again. */
+  async restartEngine(): Promise<void> {
+    await this.engine.kill();
+    // Docker itself forgets some of those whose containers it was just making. They must have no container, all the same.
+    for (const pid of (await this.#keepers()).keys()) this.#forsaken.add(pid);
+    await this.engine.restart();
+  }
+
   /** Makes the daemon's clock differ from the machine's by that much, milliseconds. */
   async shiftClock(byMs: number): Promise<void> {
     await this.#writeClock(byMs);
@@ -137,9 +147,11 @@ export class World implements AsyncDisposable {
     if (creating + leased > 0) found.push(`${creating} containers are being made, ${leased} are leased`);
     if (found.length > 0) return found;
     const containers = await this.containers();
-    const all = (await (await this.engine.client()).listContainers({ all: true })).length;
-    if (containers.length !== idle || all !== idle)
-      found.push(`the engine has ${containers.length} containers of the daemon and ${all} in all, the pool ${idle}`);
+    const all = await (await this.engine.client()).listContainers({ all: true });
+    if (containers.length !== idle || all.length !== idle) {
+      const each = all.map(({ Id, Status }) => `${Id.slice(0, 12)} ${Status}`).join(', ');
+      found.push(`the engine has ${containers.length} containers of the daemon (all: ${each}), the pool ${idle}`);
+    }
     found.push(...(await this.#strayProcesses(containers)), ...(await this.#strayFiles()));
     return found;
   }
@@ -178,7 +190,6 @@ export class World implements AsyncDisposable {
   /** Processes of containers that are gone, keepers of such containers, and children of the daemon. */
   async #strayProcesses(containers: readonly string[]): Promise<string[]> {
     const found: string[] = [];
-    let keepers = 0;
     for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
       const [cgroup, command, stat] = await Promise.all(
         ['cgroup', 'cmdline', 'stat'].map((name) => readFile(`/proc/${pid}/${name}`, 'utf8').catch(() => '')),
@@ -186,12 +197,25 @@ export class World implements AsyncDisposable {
       const container = new RegExp(`/${this.engine.cgroup}/([0-9a-f]+)`).exec(cgroup as string)?.[1];
       const shown = `${pid} ${(command as string).replaceAll('\0', ' ').slice(0, 100)}`;
       if (container && !containers.includes(container)) found.push(`process of a container that is gone: ${shown}`);
-      if (command?.includes('containerd-shim') && command.includes(this.engine.folder)) keepers++;
       const parent = Number(/^.*\) \S (\d+)/.exec(stat as string)?.[1]);
       if (parent === this.#daemon?.pid) found.push(`child of the daemon: ${shown}`);
     }
-    if (keepers !== containers.length) found.push(`${keepers} processes keep ${containers.length} containers`);
+    for (const [pid, container] of await this.#keepers())
+      if (!containers.includes(container) && !this.#forsaken.has(pid))
+        found.push(`${pid} keeps ${container}, which is gone`);
     return found;
+  }
+
+  /** The processes by which the engine holds its containers, with the containers. */
+  async #keepers(): Promise<Map<string, string>> {
+    const keepers = new Map<string, string>();
+    for (const pid of (await readdir('/proc')).filter((name) => /^\d+$/.test(name))) {
+      const command = await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(() => '');
+      const container = /\0-id\0([0-9a-f]+)\0/.exec(command)?.[1];
+      if (container && command.includes('containerd-shim') && command.includes(this.engine.folder))
+        keepers.set(pid, container);
+    }
+    return keepers;
   }
 
   async #strayFiles(): Promise<string[]> {
