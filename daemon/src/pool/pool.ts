@@ -22,7 +22,7 @@ import { Demand, Pace, targets } from './demand.ts';
 import type { EngineLink } from './engine-link.ts';
 import { MemoryBudget } from './memory.ts';
 import { mostMemory, Sandbox } from './sandbox.ts';
-import { Shares, Turns } from './turns.ts';
+import { Shares, type Turn, Turns } from './turns.ts';
 
 /**
  * A refill waits this long after a lease, even one that has ended, so that it takes no processor time from the run that a person waits
@@ -501,13 +501,9 @@ export class Pool {
     return [...this.#shelves.values()].filter((shelf) => shelf.isStandard);
   }
 
-  /** Of those who wait, the one whose owner has the fewest; among equals, the first. */
-  #nextWaiter({ waiters }: Shelf): Waiter | undefined {
-    const held = ({ owner }: Waiter) => this.#shares.heldBy(owner);
-    const next = waiters.reduce<Waiter | undefined>(
-      (least, waiter) => (least && held(least) <= held(waiter) ? least : waiter),
-      undefined,
-    );
+  /** @param owner whom one was made for */
+  #nextWaiter({ waiters }: Shelf, owner: string | undefined): Waiter | undefined {
+    const next = waiters.find((waiter) => waiter.owner === owner) ?? this.#shares.first(waiters);
     if (next) waiters.splice(waiters.indexOf(next), 1);
     return next;
   }
@@ -581,7 +577,7 @@ export class Pool {
     for (;;) {
       const turn = this.#turns.begin(this.#timing.now());
       if (!turn) return;
-      void this.#make(turn.line, turn.task)
+      void this.#make(turn)
         .catch((error) => this.#log.error({ err: error }, 'creation failed oddly'))
         .finally(() => {
           this.#turns.end(turn);
@@ -590,15 +586,15 @@ export class Pool {
     }
   }
 
-  async #make(shelf: Shelf, { spec, forRun }: Creation): Promise<void> {
+  async #make({ line: shelf, task: { spec, forRun }, owner }: Turn<Shelf, Creation>): Promise<void> {
     const isRefused = forRun && shelf.waiters.length === 0 && this.problem;
     const isSurplus = !forRun && shelf.hasSurplus;
-    if (!isRefused && !isSurplus) return this.#create(shelf, spec);
+    if (!isRefused && !isSurplus) return this.#create(shelf, spec, owner);
     shelf.creating--;
     this.#free(mostMemory(spec));
   }
 
-  async #create(shelf: Shelf, spec: ContainerSpec): Promise<void> {
+  async #create(shelf: Shelf, spec: ContainerSpec, owner: string | undefined): Promise<void> {
     let sandbox: Sandbox;
     const begun = performance.now();
     try {
@@ -622,7 +618,7 @@ export class Pool {
       this.#putAside(shelf, sandbox);
       return this.#fill(shelf);
     }
-    const waiter = this.#nextWaiter(shelf);
+    const waiter = this.#nextWaiter(shelf, owner);
     if (waiter) return waiter.resolve(sandbox);
     // Whoever it was made for has given up.
     if (shelf.idle.length >= shelf.target) {

@@ -8,10 +8,24 @@
 /** An owner who was served within that time is expected to come again. */
 const LATELY_MS = 10_000;
 
-/** Who has what: sandboxes that run something, and runs that wait for one. */
+interface Share {
+  /** Sandboxes that run something of theirs. */
+  held: number;
+  /** Those that are being made for them. */
+  making: number;
+  /** Runs that wait. */
+  waiting: number;
+  /** When they asked last. */
+  at: number;
+  /** Larger than that of whoever was served before them. */
+  served: number;
+}
+
+/** Who has what: sandboxes that run something or are being made, and runs that wait for one. */
 export class Shares {
   readonly #many: number;
-  readonly #owners = new Map<string, { held: number; waiting: number; at: number }>();
+  readonly #owners = new Map<string, Share>();
+  #served = 0;
 
   /** @param many who has or waits for more than so many has many: they can wait for a new one */
   constructor(many: number) {
@@ -20,7 +34,7 @@ export class Shares {
 
   /** A run of the owner asks for a sandbox; from now on it waits. @param now milliseconds of a clock that does not go back */
   asked(owner: string, now: number): void {
-    const share = this.#owners.get(owner) ?? { held: 0, waiting: 0, at: now };
+    const share = this.#owners.get(owner) ?? { held: 0, making: 0, waiting: 0, at: now, served: 0 };
     share.waiting++;
     share.at = now;
     this.#owners.set(owner, share);
@@ -31,6 +45,7 @@ export class Shares {
     const share = this.#share(owner);
     share.waiting--;
     share.held++;
+    share.served = ++this.#served;
   }
 
   /** It waits no longer, and got none. */
@@ -43,9 +58,30 @@ export class Shares {
     this.#share(owner).held--;
   }
 
-  /** Sandboxes that run something of the owner. */
-  heldBy(owner: string): number {
-    return this.#owners.get(owner)?.held ?? 0;
+  /** One is being made for the owner. */
+  begun(owner: string): void {
+    const share = this.#share(owner);
+    share.making++;
+    share.served = ++this.#served;
+  }
+
+  /** It is made, or came to nothing. */
+  ended(owner: string): void {
+    this.#share(owner).making--;
+  }
+
+  /** The owner who comes first has the smaller part; among equals, the one who was served longest ago. Sorts as `sort` wants it. */
+  compare(one: string, other: string): number {
+    const [a, b] = [this.#share(one), this.#share(other)];
+    return a.held + a.making - b.held - b.making || a.served - b.served;
+  }
+
+  /** Of those who wait, the one whose owner comes first; of one owner's, the one that came first. */
+  first<W extends Waiting>(waiters: readonly W[]): W | undefined {
+    return waiters.reduce<W | undefined>(
+      (first, waiter) => (first && this.compare(first.owner, waiter.owner) <= 0 ? first : waiter),
+      undefined,
+    );
   }
 
   /** Has more than their part, where there is anybody else. */
@@ -66,17 +102,22 @@ export class Shares {
     return false;
   }
 
-  #share(owner: string): { held: number; waiting: number } {
+  #share(owner: string): Share {
     const share = this.#owners.get(owner);
     if (!share) throw new Error(`The pool was never asked for anything by ${owner}.`);
     return share;
   }
 }
 
+/** A run that waits for a sandbox. */
+export interface Waiting {
+  readonly owner: string;
+}
+
 /** Where runs wait for sandboxes that are all alike. */
 export interface Line {
   /** In the order in which they came. */
-  readonly waiters: readonly { readonly owner: string }[];
+  readonly waiters: readonly Waiting[];
   /** Sandboxes that wait for runs. */
   readonly idle: { readonly length: number };
 }
@@ -85,15 +126,15 @@ export interface Line {
 export interface Turn<L extends Line, T> {
   readonly line: L;
   readonly task: T;
-  /** Whose run it was begun for; undefined where it is for whoever comes. Who gets it may be another. */
+  /** Whose run it was begun for, who gets it if they still wait; undefined where it is for whoever comes. */
   readonly owner: string | undefined;
   /** It leaves a place for those who have few. */
   readonly givesWay: boolean;
 }
 
-interface LineState<T> {
+interface LineState<L extends Line, T> {
   readonly tasks: T[];
-  readonly begun: Turn<Line, T>[];
+  readonly begun: Turn<L, T>[];
   /** The number of the turn that was its last. */
   lastTurn: number;
 }
@@ -103,7 +144,7 @@ export class Turns<L extends Line, T> {
   /** As many may be under way at the same time. */
   limit: number;
   readonly #shares: Shares;
-  readonly #lines = new Map<L, LineState<T>>();
+  readonly #lines = new Map<L, LineState<L, T>>();
   readonly #whenIdle: (() => void)[] = [];
   #underWay = 0;
   #givingWay = 0;
@@ -126,24 +167,23 @@ export class Turns<L extends Line, T> {
   }
 
   /**
-   * Begins the creation whose turn it is, if there may be one more. What runs wait for comes before what will wait; first comes the owner who has
-   * the fewest, with those that are being made for them; among equals lines take turns, so that forty runs of one do not keep the only
-   * one of another waiting. While somebody who has few may come, one place is kept from all others.
+   * Begins the creation whose turn it is, if there may be one more. What runs wait for comes before what will wait. Among runs, the owner with
+   * the smallest part comes first; the lines of one owner take turns, so that forty runs of one do not keep the only one of another waiting. While somebody who has few may come, one place is kept from all others.
    */
   begin(now: number): Turn<L, T> | undefined {
     if (this.#underWay >= this.limit) return;
     const isPlaceKept = this.#givingWay >= Math.max(1, this.limit - 1) && this.#shares.isContested(now);
-    let best: { line: L; state: LineState<T>; owner: string | undefined; ahead: number } | undefined;
+    let best: Claim<L, T> | undefined;
     for (const [line, state] of this.#lines) {
       if (state.tasks.length === 0) continue;
-      const owner = this.#poorest(line, state);
-      if (isPlaceKept && this.#givesWay(owner)) continue;
-      const ahead = owner === undefined ? line.idle.length + state.begun.length : this.#partOf(owner);
-      if (!best || goesBefore({ owner, ahead, state }, best)) best = { line, state, owner, ahead };
+      const claim = { line, state, owner: this.#unserved(line, state) };
+      if (isPlaceKept && this.#givesWay(claim.owner)) continue;
+      if (!best || this.#compare(claim, best) < 0) best = claim;
     }
     if (!best) return;
     const { line, state, owner } = best;
     const turn = { line, task: state.tasks.shift() as T, owner, givesWay: this.#givesWay(owner) };
+    if (owner !== undefined) this.#shares.begun(owner);
     state.begun.push(turn);
     state.lastTurn = ++this.#turn;
     this.#underWay++;
@@ -153,9 +193,10 @@ export class Turns<L extends Line, T> {
 
   /** The creation has ended, or came to nothing. */
   end(turn: Turn<L, T>): void {
-    const state = this.#lines.get(turn.line) as LineState<T>;
+    const state = this.#lines.get(turn.line) as LineState<L, T>;
     state.begun.splice(state.begun.indexOf(turn), 1);
     if (state.begun.length + state.tasks.length === 0) this.#lines.delete(turn.line);
+    if (turn.owner !== undefined) this.#shares.ended(turn.owner);
     this.#underWay--;
     if (turn.givesWay) this.#givingWay--;
     if (this.#isIdle) for (const resolve of this.#whenIdle.splice(0)) resolve();
@@ -176,35 +217,33 @@ export class Turns<L extends Line, T> {
     return owner === undefined || this.#shares.hasMany(owner);
   }
 
-  /** What the owner has, and what is being made for them. */
-  #partOf(owner: string): number {
-    let part = this.#shares.heldBy(owner);
-    for (const { begun } of this.#lines.values()) for (const turn of begun) if (turn.owner === owner) part++;
-    return part;
-  }
-
-  /** Of those who wait in the line and for whom none is being made there, the owner who has the smallest part; among equals, the first. */
-  #poorest(line: L, { begun }: LineState<T>): string | undefined {
+  /** Whose run in that line it would be for: one for which none is being made there yet. */
+  #unserved(line: L, { begun }: LineState<L, T>): string | undefined {
     const served = begun.flatMap(({ owner }) => owner ?? []);
-    let poorest: string | undefined;
-    for (const { owner } of line.waiters) {
+    const rest = line.waiters.filter(({ owner }) => {
       const at = served.indexOf(owner);
       if (at !== -1) served.splice(at, 1);
-      else if (poorest === undefined || this.#partOf(owner) < this.#partOf(poorest)) poorest = owner;
-    }
-    return poorest;
+      return at === -1;
+    });
+    return this.#shares.first(rest)?.owner;
+  }
+
+  #compare(one: Claim<L, T>, other: Claim<L, T>): number {
+    const turns = one.state.lastTurn - other.state.lastTurn;
+    if (one.owner !== undefined && other.owner !== undefined)
+      return this.#shares.compare(one.owner, other.owner) || turns;
+    if (one.owner !== undefined) return -1;
+    if (other.owner !== undefined) return 1;
+    return thereWillBe(one) - thereWillBe(other) || turns;
   }
 }
 
-interface Claim {
+interface Claim<L extends Line, T> {
+  line: L;
+  state: LineState<L, T>;
   owner: string | undefined;
-  ahead: number;
-  state: { lastTurn: number };
 }
 
-function goesBefore(one: Claim, other: Claim): boolean {
-  const isForRun = one.owner !== undefined;
-  if (isForRun !== (other.owner !== undefined)) return isForRun;
-  if (one.ahead !== other.ahead) return one.ahead < other.ahead;
-  return one.state.lastTurn < other.state.lastTurn;
+function thereWillBe({ line, state }: Claim<Line, unknown>): number {
+  return line.idle.length + state.begun.length;
 }

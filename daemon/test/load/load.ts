@@ -17,6 +17,8 @@ export interface LoadOptions {
   people: number;
   /** Runs that are queued at once. */
   queued: number;
+  /** So many one owner runs one after the other, alone and beside a flood. */
+  hellos: number;
 }
 
 export interface Finding {
@@ -34,6 +36,7 @@ const LINES = 3_000;
 const MOST_RUNNING = 16;
 /** Memory of a container that none waits with, so that a run has to have one made. */
 const UNUSUAL_MEMORY = 200 * MiB;
+const COLD_HELLOS = 9;
 const FLOODER = 'flooder';
 const QUIET = 'quiet';
 
@@ -175,11 +178,14 @@ async function hellos(test: Load): Promise<{ p99Ms: number; creationMs: number }
   const warm: number[] = [];
   const cold: number[] = [];
   const hello = (more?: Partial<RunRequest>) => test.once(connection, QUIET, test.job(QUIET, more ? { more } : {}));
-  for (let i = 0; i < Math.min(20, test.options.people); i++) {
+  for (let i = 0; i < test.options.hellos; i++) {
     warm.push((await hello()).tookMs);
     await test.daemon.quiet(QUIET);
   }
-  for (let i = 0; i < 3; i++) cold.push((await hello({ limits: { memoryBytes: UNUSUAL_MEMORY } })).tookMs);
+  for (let i = 0; i < COLD_HELLOS; i++) {
+    cold.push((await hello({ limits: { memoryBytes: UNUSUAL_MEMORY } })).tookMs);
+    await test.daemon.quiet(QUIET);
+  }
   await connection.cut();
   return { p99Ms: quantile(warm, 0.99), creationMs: Math.max(0, quantile(cold, 0.5) - quantile(warm, 0.5)) };
 }
@@ -211,22 +217,37 @@ async function* beside(
 ): AsyncGenerator<Finding> {
   const wrong = fresh(test);
   const flooded = await Connection.open(test.daemon.client(FLOODER));
-  const flood = Array.from({ length: mostQueued }, () => {
-    const job = test.job(FLOODER);
-    return { job, followed: flooded.start(job.request) };
+  let ended = 0;
+  // As many are queued from the first hello to the last, however fast they go.
+  const over = new AbortController();
+  const first: Promise<unknown>[] = [];
+  const flood = Array.from({ length: mostQueued }, async () => {
+    while (!over.signal.aborted) {
+      const job = test.job(FLOODER);
+      const followed = flooded.start(job.request);
+      first.push(followed.taken);
+      test.note(FLOODER, (await followed.taken).id);
+      over.signal.addEventListener('abort', followed.cancel);
+      if (over.signal.aborted) followed.cancel();
+      test.check(FLOODER, job, await followed.exit, true);
+      over.signal.removeEventListener('abort', followed.cancel);
+      ended++;
+    }
   });
-  for (const { followed } of flood) test.note(FLOODER, (await followed.taken).id);
+  await Promise.all(first);
   const connection = await Connection.open(test.daemon.client(QUIET));
   const quiet: number[] = [];
-  for (let i = 0; i < test.options.people; i++)
+  const [begin, endedBefore] = [performance.now(), ended];
+  for (let i = 0; i < test.options.hellos; i++)
     quiet.push((await test.once(connection, QUIET, test.job(QUIET))).tookMs);
+  const perSecond = ((ended - endedBefore) / (performance.now() - begin)) * 1000;
   await connection.cut();
-  for (const { followed } of flood) followed.cancel();
-  for (const { job, followed } of flood) test.check(FLOODER, job, await followed.exit, true);
+  over.abort();
+  await Promise.all(flood);
   await flooded.cut();
   const most = 2 * unloaded.p99Ms + unloaded.creationMs;
   const p99 = quantile(quiet, 0.99);
-  const figures = `p50 ${ms(quantile(quiet, 0.5))}, p99 ${ms(p99)} of ${quiet.length}; alone p99 ${ms(unloaded.p99Ms)}, one creation ${ms(unloaded.creationMs)}: the bar is ${ms(most)}`;
+  const figures = `p50 ${ms(quantile(quiet, 0.5))}, p99 ${ms(p99)} of ${quiet.length}; alone p99 ${ms(unloaded.p99Ms)}, one creation ${ms(unloaded.creationMs)}: the bar is ${ms(most)}; ${perSecond.toFixed(1)} runs a second of the flood`;
   yield { what: `hellos while another owner has ${mostQueued} runs queued`, figures, wrong: wrong() };
   yield {
     what: 'they take no longer than the bar',
