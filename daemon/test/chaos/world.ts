@@ -5,11 +5,12 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import type Docker from 'dockerode';
 import { instanceFile } from '../../src/http/daemon.ts';
 import type { DaemonStatus } from '../../src/protocol/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { OwnEngine } from '../support/own-engine.ts';
-import { containersOf, TestPool } from '../support/test-pool.ts';
+import { TestPool } from '../support/test-pool.ts';
 import { within } from '../support/within.ts';
 import { WINDOW_BYTES } from './programs.ts';
 
@@ -122,7 +123,10 @@ export class World implements AsyncDisposable {
 
   /** Containers of the daemon, whatever their state. */
   async containers(): Promise<string[]> {
-    return containersOf(await this.engine.client(), await readFile(instanceFile(this.dataDir), 'utf8'));
+    const instance = await readFile(instanceFile(this.dataDir), 'utf8');
+    return (await this.#allContainers())
+      .filter(({ Labels }) => Labels['coderunner.instance'] === instance)
+      .map(({ Id }) => Id);
   }
 
   async usage(): Promise<Usage> {
@@ -147,7 +151,7 @@ export class World implements AsyncDisposable {
     if (creating + leased > 0) found.push(`${creating} containers are being made, ${leased} are leased`);
     if (found.length > 0) return found;
     const containers = await this.containers();
-    const all = await (await this.engine.client()).listContainers({ all: true });
+    const all = await this.#allContainers();
     if (containers.length !== idle || all.length !== idle) {
       const each = all.map(({ Id, Status }) => `${Id.slice(0, 12)} ${Status}`).join(', ');
       found.push(`the engine has ${containers.length} containers of the daemon (all: ${each}), the pool ${idle}`);
@@ -173,6 +177,20 @@ export class World implements AsyncDisposable {
   /** Where the program of a client may lie. */
   get clientFolder(): string {
     return join(this.engine.folder, 'client');
+  }
+
+  /** A Docker that was killed may list dead containers for ever that it does not have, as it says when asked for one of them. */
+  async #allContainers(): Promise<Docker.ContainerInfo[]> {
+    const docker = await this.engine.client();
+    const listed = await docker.listContainers({ all: true });
+    const isThere = ({ Id, State }: Docker.ContainerInfo) =>
+      State !== 'dead' ||
+      docker
+        .getContainer(Id)
+        .inspect()
+        .then(() => true, isMissing);
+    const there = await Promise.all(listed.map(isThere));
+    return listed.filter((_, index) => there[index]);
   }
 
   get #temporary(): string {
@@ -228,5 +246,11 @@ export class World implements AsyncDisposable {
 /** @throws whatever is not that the disk is full */
 function isFull(error: NodeJS.ErrnoException): false {
   if (error.code === 'ENOSPC') return false;
+  throw error;
+}
+
+/** @throws whatever is not that there is no such container */
+function isMissing(error: { statusCode?: number }): false {
+  if (error.statusCode === 404) return false;
   throw error;
 }
