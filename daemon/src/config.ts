@@ -267,7 +267,7 @@ export const SETTINGS = {
   memoryBudget: {
     ...bytes(
       'CODERUNNER_MEMORY_BUDGET',
-      'Memory that all sandboxes together may come to use: what would go beyond it waits. 0 is the default. Installing packages is not counted.',
+      'Memory that all sandboxes together may come to use: what would go beyond it waits, and installing packages counts. 0 is the default.',
       0,
       { min: 0, max: 1024 * 1024 * GiB },
     ),

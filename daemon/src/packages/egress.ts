@@ -15,6 +15,8 @@ const PORT = 8888;
 const OUTSIDE = { Docker: 'bridge', Podman: 'podman' };
 const MiB = 2 ** 20;
 const OUTPUT_BYTES = 16 * MiB;
+/** Of the proxy's container, in bytes. */
+export const EGRESS_MEMORY = 64 * MiB;
 const MOST_PROBLEMS = 5;
 
 /** What the proxy refused or could not reach, as `host` or `host:port`. */
@@ -50,7 +52,7 @@ export class Egress implements AsyncDisposable {
       labels,
       command: [],
       user: randomInt(RUN_UIDS),
-      memoryBytes: 64 * MiB,
+      memoryBytes: EGRESS_MEMORY,
       pids: 32,
       cpus: config.cpus,
       workspaceBytes: MiB,

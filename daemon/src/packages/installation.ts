@@ -14,11 +14,13 @@ import { Sandbox } from '../pool/sandbox.ts';
 import { CHANNEL, CodeRunnerError, formatBytes, formatDuration, STDIN_WINDOW_BYTES } from '../protocol/index.ts';
 import { hostCertificates, type Images, PROXY } from '../runtimes/images.ts';
 import type { Installation, Runtime } from '../runtimes/runtime.ts';
-import { Egress, type EgressProblems } from './egress.ts';
+import { EGRESS_MEMORY, Egress, type EgressProblems } from './egress.ts';
 import type { Manifest } from './manifest.ts';
 
 const MiB = 2 ** 20;
 const PIDS = 256;
+/** Of the container that writes the volume. */
+const STORE_MEMORY = 256 * MiB;
 /** Files of one layer; a large web project has some 100,000. */
 const LAYER_FILES = 300_000;
 const TMP_FILES = 100_000;
@@ -77,6 +79,11 @@ export interface InstallContext {
 export interface Installed {
   exit: AgentExit;
   sizeBytes: number;
+}
+
+/** What the containers that install may come to use together, in bytes. */
+export function memoryToInstall(config: Config): number {
+  return config.installMemory + STORE_MEMORY + EGRESS_MEMORY;
 }
 
 /**
@@ -343,7 +350,7 @@ function storehouse({ config, images, runtime, labels, volume }: InstallContext)
     command: [],
     // The one that owns /workspace in the image, and so the volume.
     user: 0,
-    memoryBytes: 256 * MiB,
+    memoryBytes: STORE_MEMORY,
     pids: 16,
     cpus: config.cpus,
     workspaceBytes: MiB,

@@ -18,7 +18,7 @@ import { CodeRunnerError, formatBytes, formatDuration, type PackageLayer } from 
 import type { Images } from '../runtimes/images.ts';
 import type { Installation, Runtime } from '../runtimes/runtime.ts';
 import { Catalog, type LayerRecord } from './catalog.ts';
-import { type Installed, install } from './installation.ts';
+import { type Installed, install, memoryToInstall } from './installation.ts';
 import { digestOf, findManifest, type Manifest, type ProjectFile } from './manifest.ts';
 
 /** Installs at the same time; more wait. Each may take a processor and much memory. */
@@ -233,7 +233,7 @@ export class Packages implements AsyncDisposable {
   }
 
   #begin(volume: string, manifest: Manifest, installation: Installation, owner: string, runtime: Runtime): Flight {
-    const { config, images, link, instance, log } = this.#options;
+    const { config, images, link, pool, instance, log } = this.#options;
     const stop = new AbortController();
     const signal = AbortSignal.any([stop.signal, this.#stop.signal]);
     const listeners: Flight['listeners'] = new Set();
@@ -248,6 +248,7 @@ export class Packages implements AsyncDisposable {
       signal.throwIfAborted();
       print(`Installing the packages of ${path}\n`);
       const began = performance.now();
+      using _ = await pool.reserve(memoryToInstall(config), signal);
       const { engine } = link;
       // A volume of that name that is not in the catalog was not completed.
       await this.#removals.get(volume)?.catch(() => {}); // who asked for it is told

@@ -186,6 +186,8 @@ export class Pool {
   readonly #retired = new Set<Shelf>();
   readonly #stop = new AbortController();
   readonly #memory = new MemoryBudget();
+  /** Memory of what is no sandbox for a run. */
+  #reservedBytes = 0;
   /** Memory of containers that are being removed. */
   #leavingBytes = 0;
   /** A refill found no room. */
@@ -405,6 +407,26 @@ export class Pool {
   }
 
   /**
+   * Takes room in the memory of all sandboxes for something else, in its turn; containers that only wait give way to it. What is more than there
+   * is in all takes all of it.
+   * @returns to be disposed of when the room is free again
+   * @throws the signal's reason when aborted
+   */
+  async reserve(bytes: number, signal: AbortSignal): Promise<Disposable> {
+    const taken = Math.min(bytes, this.#memory.most);
+    const room = this.#memory.take(taken, signal);
+    this.#makeRoom();
+    await room;
+    this.#reservedBytes += taken;
+    return {
+      [Symbol.dispose]: () => {
+        this.#reservedBytes -= taken;
+        this.#free(taken);
+      },
+    };
+  }
+
+  /**
    * Lets nothing with that volume wait any more. Resolves when no container has it.
    * @returns false where a run uses it
    */
@@ -476,7 +498,8 @@ export class Pool {
       wanted: this.#wanted(shelf),
       bytes: this.#bytes(shelf),
     }));
-    const takenBytes = sum(this.#known.map((shelf) => (shelf.leased + shelf.waiters.length) * this.#bytes(shelf)));
+    const forRuns = this.#known.map((shelf) => (shelf.leased + shelf.waiters.length) * this.#bytes(shelf));
+    const takenBytes = sum(forRuns) + this.#reservedBytes;
     const { most } = this.#memory;
     const counts = targets(wishes, Number.isFinite(most) ? { bytes: most, takenBytes } : undefined);
     for (const [index, shelf] of shelves.entries()) shelf.target = counts[index] as number;

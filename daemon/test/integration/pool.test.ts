@@ -151,6 +151,21 @@ describe('the pool', () => {
       assert.deepEqual([test.status.wanted, test.status.idle], [4, 2]);
     });
 
+    it('gives room to what is no run, and takes it back', async () => {
+      const { limits } = await pythonRuntime();
+      await using test = await TestPool.full({ poolSize: 2, memoryBudget: 2 * limits.memoryBytes });
+      const { signal } = new AbortController();
+      const room = await test.pool.reserve(limits.memoryBytes, signal);
+      await until(async () => (await test.containers()).length === 1);
+      const stop = new AbortController();
+      await using _ = await test.lease();
+      const more = test.pool.reserve(Number.POSITIVE_INFINITY, stop.signal);
+      stop.abort(new Error('cancelled'));
+      await assert.rejects(more, /cancelled/, 'a run has the rest');
+      room[Symbol.dispose]();
+      await until(() => test.status.idle === 1);
+    });
+
     it('serves a run of one kind between many of another', async () => {
       await using test = await TestPool.open({ poolSize: 0, createConcurrency: 1 });
       await test.pool.start();
