@@ -16,6 +16,9 @@ import { WINDOW_BYTES } from './programs.ts';
 
 const CLOCK = fileURLToPath(new URL('../fixtures/chaos/clock.mjs', import.meta.url));
 const DISK_BYTES = 256 * 2 ** 20;
+const MOST_RUNNING = 3;
+/** That many containers have room. */
+const ROOM = 2 * MOST_RUNNING;
 const LOG_LINES = 40;
 /** Whatever a daemon does, it has done by then, also on a machine that is as busy as can be. */
 const PATIENCE_MS = 90_000;
@@ -38,6 +41,7 @@ export class World implements AsyncDisposable {
   readonly #token = randomUUID();
   /** Processes that kept containers when the engine was killed. */
   readonly #forsaken = new Set<string>();
+  #memoryBytes = 0;
   #daemon: DaemonProcess | undefined;
 
   private constructor(engine: OwnEngine) {
@@ -59,6 +63,7 @@ export class World implements AsyncDisposable {
 
   async #prepare(): Promise<void> {
     await using built = await TestPool.open();
+    this.#memoryBytes = ROOM * built.python.limits.memoryBytes;
     await this.engine.load(built.images.tag(built.python));
     for (const folder of [this.dataDir, this.#temporary, this.clientFolder]) await mkdir(folder);
     await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'coderunner-chaos', this.dataDir]);
@@ -77,7 +82,9 @@ export class World implements AsyncDisposable {
       CODERUNNER_ENGINE: this.engine.address,
       CODERUNNER_POOL_SIZE: '2',
       CODERUNNER_POOL_PREWARM: 'python',
-      CODERUNNER_MAX_RUNNING: '3',
+      CODERUNNER_MAX_RUNNING: `${MOST_RUNNING}`,
+      // Memory that is not given back would soon be missed; and the pool, which grows with what is asked for, stays small.
+      CODERUNNER_MEMORY_BUDGET: `${this.#memoryBytes}`,
       CODERUNNER_PACKAGES: 'off',
       CODERUNNER_OUTPUT_WINDOW: `${WINDOW_BYTES}`,
       // One for all daemons: a client may reach the next one with what it knows of the last.
