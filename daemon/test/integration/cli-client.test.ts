@@ -1,63 +1,9 @@
 /** The client library against a real daemon: following, coming back, several followers, cancelling, and plain HTTP. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { Client, type RunObserver } from '../../src/client/index.ts';
 import { CodeRunnerError, type RunRequest } from '../../src/protocol/index.ts';
 import { python, TestDaemon } from '../support/live-daemon.ts';
-
-/** A way to the daemon that can be cut, and that can refuse WebSockets as some proxies do. */
-class Way implements AsyncDisposable {
-  readonly #server: Server;
-  readonly #sockets = new Set<Socket>();
-  connections = 0;
-
-  private constructor(server: Server) {
-    this.#server = server;
-  }
-
-  static async to(daemon: TestDaemon, { webSockets = true } = {}): Promise<Way> {
-    const target = Number(new URL(daemon.url).port);
-    const server = createServer((near) => {
-      way.connections++;
-      const far = connect(target, '127.0.0.1');
-      for (const [one, other] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        way.#sockets.add(one);
-        one.on('error', () => other.destroy());
-        one.on('close', () => {
-          way.#sockets.delete(one);
-          other.destroy();
-        });
-      }
-      far.pipe(near);
-      near.on('data', (bytes: Buffer) => {
-        if (!webSockets && /^upgrade: websocket/im.test(bytes.toString('latin1')))
-          near.end('HTTP/1.1 403 Forbidden\r\ncontent-length: 7\r\nconnection: close\r\n\r\nblocked');
-        else far.write(bytes);
-      });
-    });
-    const way = new Way(server);
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return way;
-  }
-
-  get port(): number {
-    return (this.#server.address() as AddressInfo).port;
-  }
-
-  cut(): void {
-    for (const socket of this.#sockets) socket.destroy();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.cut();
-    await new Promise((resolve) => this.#server.close(resolve));
-  }
-}
+import { Way } from '../support/way.ts';
 
 /** Keeps all that it is given. */
 class Recorder implements RunObserver {
@@ -101,7 +47,7 @@ describe('the client', () => {
   after(() => daemon[Symbol.asyncDispose]());
 
   const clientOf = (url = daemon.url) => new Client({ locate: async () => ({ url, token: daemon.token }) });
-  const byWay = (way: Way) => clientOf(`http://127.0.0.1:${way.port}`);
+  const byWay = (way: Way) => clientOf(way.url);
 
   it('starts a run, writes to it, and has all of its output when it is done', async () => {
     await using client = clientOf();

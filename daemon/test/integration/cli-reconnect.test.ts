@@ -1,0 +1,178 @@
+/** The client library on a way that breaks: what it asked for is there once, and what it sent arrives once. */
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { Client, type RunHandle, type RunObserver } from '../../src/client/index.ts';
+import type { Run, RunList } from '../../src/protocol/index.ts';
+import { Random } from '../chaos/random.ts';
+import { sha256 } from '../support/daemon.ts';
+import { DaemonProcess } from '../support/daemon-process.ts';
+import { type DaemonClient, dataFolder, python, TestDaemon, WAITS } from '../support/live-daemon.ts';
+import { type Sender, Way } from '../support/way.ts';
+
+/** Of all chance here; the title of the tests tells it, and this variable brings it back. */
+const SEED = Number(process.env.RECONNECT_SEED ?? Date.now() % 2 ** 31);
+
+const HASHES = 'import hashlib, sys\nprint(hashlib.sha256(sys.stdin.buffer.read()).hexdigest())';
+
+function program(source: string, name: string) {
+  // However busy the machine is, it does not end for its time.
+  const limits = { wallMs: 600_000 };
+  return { ...python(source, { limits }), files: [{ path: 'main.py', content: Buffer.from(source) }], args: [name] };
+}
+
+/** What it printed, once it has ended. */
+async function printed(start: (observer: RunObserver) => Promise<RunHandle>, feed?: (run: RunHandle) => Promise<void>) {
+  let text = '';
+  using handle = await start({
+    onOutput: ({ data }) => {
+      text += Buffer.from(data).toString();
+    },
+  });
+  await feed?.(handle);
+  const run = await handle.done;
+  return { run, text };
+}
+
+/** How a client's JSON message begins on a WebSocket; the rest is masked. */
+const MESSAGE = Buffer.of(0x81);
+
+/** Breaks the way that many times where something is said. @param what in the daemon's words anywhere, in the client's at the beginning */
+function breakAt(way: Way, who: Sender, what: string | Buffer, times: number): void {
+  let left = times;
+  way.breaksAt = (bytes, from) => {
+    const at = bytes.indexOf(what);
+    return from === who && (who === 'client' ? at === 0 : at >= 0) && left-- > 0;
+  };
+}
+
+async function runsNamed(daemon: DaemonClient, name: string): Promise<Run[]> {
+  const { runs } = await daemon.json<RunList>('GET', '/v1/runs?limit=1000');
+  return runs.filter(({ args }) => args[0] === name);
+}
+
+describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
+  let daemon: TestDaemon;
+  before(async () => {
+    // The way has a port of its own, which the daemon would take for somebody else's.
+    daemon = await TestDaemon.start({ allowedHosts: ['127.0.0.1'] });
+  });
+  after(() => daemon[Symbol.asyncDispose]());
+
+  const byWay = (way: Way, reconnectMs?: number) =>
+    new Client({ locate: async () => ({ url: way.url, token: daemon.token }), ...(reconnectMs && { reconnectMs }) });
+
+  for (const { name, webSockets, asks, answers } of [
+    { name: 'the stream', webSockets: true, asks: MESSAGE, answers: '"run.state"' },
+    { name: 'plain HTTP', webSockets: false, asks: 'POST /v1/runs ', answers: 'HTTP/1.1 201' },
+  ]) {
+    it(`has one run over ${name}, whether what asked for it was lost or the answer`, async () => {
+      await using way = await Way.to(daemon, { webSockets });
+      await using client = byWay(way);
+      for (const [who, what] of [
+        ['client', asks],
+        ['daemon', answers],
+      ] as const) {
+        const title = `${name}, ${who}`;
+        breakAt(way, who, what, 2);
+        const connections = way.connections;
+        const { run, text } = await printed((observer) => client.start(program("print('once')", title), observer));
+        assert.deepEqual([run.state, text], ['succeeded', 'once\n']);
+        assert.ok(way.connections >= connections + 2, 'it broke');
+        assert.equal((await runsNamed(daemon, title)).length, 1);
+      }
+    });
+
+    it(`sends all of a large input over ${name}, in order and once, wherever it breaks`, async function () {
+      this.timeout(300_000);
+      for (let round = 0; round < (webSockets ? 6 : 2); round++) {
+        const random = new Random(SEED, round);
+        const input = Buffer.from(
+          Uint8Array.from({ length: 600_000 + random.below(600_000) }, () => random.below(256)),
+        );
+        await using way = await Way.to(daemon, { webSockets });
+        await using client = byWay(way);
+        let breaks = 0;
+        const write = async (run: RunHandle) => {
+          let left = random.below(input.length / 4);
+          way.breaksAt = ({ length }) => {
+            left -= length;
+            if (left > 0 || breaks === 6) return false;
+            breaks++;
+            left = random.below(input.length / 4);
+            return true;
+          };
+          for (let at = 0; at < input.length; ) {
+            const piece = input.subarray(at, at + 1 + random.below(300_000));
+            await run.write(piece);
+            at += piece.length;
+          }
+          await run.eof();
+        };
+        const { run, text } = await printed((observer) => client.start(program(HASHES, `${round}`), observer), write);
+        assert.equal(run.inputBytes, input.length, `round ${round}`);
+        assert.equal(text, `${sha256(input)}\n`, `round ${round}`);
+        assert.ok(breaks > 0, 'it broke');
+      }
+    });
+  }
+
+  it('closes the input and ends the run, though the message that says so was lost', async () => {
+    await using way = await Way.to(daemon);
+    await using client = byWay(way);
+    for (const [act, state] of [
+      [(run: RunHandle) => run.eof(), 'succeeded'],
+      [(run: RunHandle) => run.cancel(), 'cancelled'],
+    ] as const) {
+      const { id } = await daemon.start(python("import sys\nprint('ready', flush=True)\nsys.stdin.read()"));
+      await daemon.printed(id, 'ready');
+      const connections = way.connections;
+      const { run } = await printed(
+        (observer) => client.follow(id, observer),
+        async (handle) => {
+          breakAt(way, 'client', MESSAGE, 1);
+          await act(handle);
+        },
+      );
+      assert.equal(run.state, state);
+      assert.ok(way.connections > connections, 'it broke');
+    }
+  });
+
+  it('says that the daemon does not answer when every connection breaks before the answer', async () => {
+    await using way = await Way.to(daemon);
+    await using client = byWay(way, 300);
+    breakAt(way, 'daemon', '"run.state"', Number.POSITIVE_INFINITY);
+    await assert.rejects(
+      printed((observer) => client.start(program('', 'never answered'), observer)),
+      { code: 'not_running' },
+    );
+    assert.equal((await runsNamed(daemon, 'never answered')).length, 1);
+  });
+});
+
+describe('input for a run that waits', () => {
+  it('is sent again to the daemon that brings the run back', async function () {
+    this.timeout(300_000);
+    const dataDir = await dataFolder();
+    await using stack = new AsyncDisposableStack();
+    stack.defer(() => rm(dataDir, { recursive: true, force: true }));
+    const start = () => DaemonProcess.start(dataDir, { CODERUNNER_MAX_RUNNING: '1' });
+    let present = await start();
+    stack.defer(() => present[Symbol.asyncDispose]());
+    await using client = new Client({ locate: async () => present, reconnectMs: 300_000 });
+    const { id } = await present.start(python(WAITS, { limits: { wallMs: 600_000 } }));
+    await present.printed(id, 'ready');
+    const input = Buffer.alloc(200_000, 'input of a run that waits\n');
+    const { text } = await printed(
+      (observer) => client.start(program(HASHES, 'waits'), observer),
+      async (run) => {
+        await run.write(input);
+        await run.eof();
+        assert.equal((await present.run(run.id)).state, 'queued');
+        await present.end('SIGKILL');
+        present = await start();
+      },
+    );
+    assert.equal(text, `${sha256(input)}\n`);
+  });
+});
