@@ -4,24 +4,25 @@
  *
  * Start reading at `lease`. The pool never hands a used container out again.
  */
-import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import type { Logger } from 'pino';
 import { AgentGone } from '../agent/agent.ts';
 import type { Config } from '../config.ts';
-import { type ContainerSpec, RUN_UIDS, type VolumeMount } from '../engine/container.ts';
+import type { ContainerSpec, VolumeMount } from '../engine/container.ts';
 import type { Engine } from '../engine/engine.ts';
 import { CodeRunnerError, formatBytes, type PoolStatus } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
-import { compileMemory, type Runtime, withServices } from '../runtimes/runtime.ts';
+import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import { Breaker } from './breaker.ts';
-import { Demand, Pace, targets } from './demand.ts';
+import { Pace, targets } from './demand.ts';
 import type { EngineLink } from './engine-link.ts';
 import { MemoryBudget } from './memory.ts';
+import { Recipes } from './recipes.ts';
 import { mostMemory, Sandbox } from './sandbox.ts';
+import { Shelf, type Waiter } from './shelf.ts';
 import { Shares, type Turn, Turns } from './turns.ts';
 
 /**
@@ -29,10 +30,6 @@ import { Shares, type Turn, Turns } from './turns.ts';
  * for, nor from showing what it printed. Whoever waits for a container is not kept waiting by it.
  */
 const REFILL_DELAY_MS = 250;
-/** A busy machine takes its time with a JVM or a database; a container that gives up on them runs everything cold. */
-const WARM_WITHIN_MS = 45_000;
-const RETRY_FIRST_MS = 1_000;
-const RETRY_MOST_MS = 30_000;
 /** How often it is looked whether fewer should wait than do. */
 const REPLAN_MS = 5_000;
 /** An engine that hung has done by then what it was asked for before. */
@@ -70,14 +67,6 @@ export interface Timing {
   replanMs: number;
 }
 
-interface Waiter {
-  owner: string;
-  resolve(sandbox: Sandbox): void;
-  reject(error: Error): void;
-  /** A sandbox that was being made for it died already. */
-  missedOne?: boolean;
-}
-
 /** A container that is to be made. */
 interface Creation {
   spec: ContainerSpec;
@@ -85,95 +74,12 @@ interface Creation {
   forRun: boolean;
 }
 
-/** The waiting containers of one runtime with the same services, one size of memory, and the same packages. */
-class Shelf {
-  readonly runtime: Runtime;
-  readonly memoryBytes: number;
-  readonly mount: VolumeMount | undefined;
-  /** What new containers are made of. */
-  readonly image: string;
-  /** What people know a runtime by: nothing was asked for that is not usual. */
-  readonly isStandard: boolean;
-  /** The language was changed or removed: nothing waits here any more, and this goes with its last run. */
-  retired = false;
-  /** As many wait whatever comes; 0 for sizes that only single runs asked for, and for what was not used for long. */
-  least = 0;
-  /** How many should wait now. */
-  target = 0;
-  demand = new Demand();
-  readonly idle: Sandbox[] = [];
-  readonly waiters: Waiter[] = [];
-  /** Under way, or waiting for their turn. */
-  creating = 0;
-  /** The one that was made last was kept for others, though somebody waits. */
-  keptLast = false;
-  leased = 0;
-  hits = 0;
-  misses = 0;
-  problem: Error | undefined;
-  /** How long the next pause after a failure is. */
-  retryMs = RETRY_FIRST_MS;
-  /** No refill before that; a timer ends it. */
-  pause: NodeJS.Timeout | undefined;
-  /** The length of the present pause, where a failure is its reason. */
-  backOffMs: number | undefined;
-  /** Ends the time for which packages and services wait after their last use. */
-  expiry: NodeJS.Timeout | undefined;
-
-  /** @param isLanguage no run added services */
-  constructor(
-    runtime: Runtime,
-    image: string,
-    memoryBytes: number,
-    mount: VolumeMount | undefined,
-    isLanguage: boolean,
-  ) {
-    this.runtime = runtime;
-    this.image = image;
-    this.memoryBytes = memoryBytes;
-    this.mount = mount;
-    this.isStandard = isLanguage && mount === undefined && memoryBytes === runtime.limits.memoryBytes;
-  }
-
-  /** What comes lately makes more of it wait, and not only what must. */
-  get followsDemand(): boolean {
-    return this.isStandard && this.least > 0;
-  }
-
-  /** Somebody waits for it, has it, or it is just being made. */
-  get isBusy(): boolean {
-    return this.leased + this.creating + this.waiters.length > 0;
-  }
-
-  get missing(): number {
-    const wanted = this.waiters.length + (this.pause ? 0 : this.target - this.idle.length);
-    return Math.max(0, wanted - this.creating);
-  }
-
-  /** One of those that are being made is for nobody any more. */
-  get hasSurplus(): boolean {
-    return this.creating > this.waiters.length + Math.max(0, this.target - this.idle.length);
-  }
-
-  /** Nothing should wait here any more. */
-  stopWaiting(): void {
-    this.least = 0;
-    this.target = 0;
-    clearTimeout(this.expiry);
-  }
-
-  resume(): void {
-    clearTimeout(this.pause);
-    this.pause = undefined;
-    this.backOffMs = undefined;
-  }
-}
-
 export class Pool {
   readonly #config: Config;
   readonly #link: EngineLink;
   readonly #images: Images;
   readonly #instance: string;
+  readonly #recipes: Recipes;
   readonly #log: Logger;
   readonly #shares: Shares;
   readonly #turns: Turns<Shelf, Creation>;
@@ -197,8 +103,6 @@ export class Pool {
   #engineGone = new AbortController();
   /** Every container that is not given up: waiting or leased. */
   readonly #live = new Set<string>();
-  /** The user of the container created last; other daemons begin elsewhere. */
-  #user = randomInt(RUN_UIDS);
   /** Nothing is created while left-overs are looked for, or a new container would be taken for one. */
   #sweeping = true;
   #sweptFor: Engine | undefined;
@@ -226,6 +130,7 @@ export class Pool {
     this.#link = options.link;
     this.#images = options.images;
     this.#instance = options.instance;
+    this.#recipes = new Recipes(options.config, options.instance);
     this.#log = options.log;
     this.#timing = options.timing ?? { now: () => performance.now(), replanMs: REPLAN_MS };
     const most = options.config.createConcurrency;
@@ -496,10 +401,10 @@ export class Pool {
     const wishes = shelves.map((shelf) => ({
       minimum: shelf.least,
       wanted: this.#wanted(shelf),
-      bytes: this.#bytes(shelf),
+      bytes: this.#recipes.bytes(shelf),
     }));
-    const forRuns = this.#known.map((shelf) => (shelf.leased + shelf.waiters.length) * this.#bytes(shelf));
-    const takenBytes = sum(forRuns) + this.#reservedBytes;
+    const forRuns = this.#known.map((shelf) => (shelf.leased + shelf.waiters.length) * this.#recipes.bytes(shelf));
+    const takenBytes = forRuns.reduce((sum, bytes) => sum + bytes, 0) + this.#reservedBytes;
     const { most } = this.#memory;
     const counts = targets(wishes, Number.isFinite(most) ? { bytes: most, takenBytes } : undefined);
     for (const [index, shelf] of shelves.entries()) shelf.target = counts[index] as number;
@@ -512,11 +417,6 @@ export class Pool {
       for (const sandbox of shelf.idle.splice(shelf.target)) this.#remove(sandbox);
       this.#fill(shelf);
     }
-  }
-
-  /** What one of its containers may come to use. */
-  #bytes(shelf: Shelf): number {
-    return mostMemory(this.#memoryOf(shelf));
   }
 
   /** One per runtime, as people know them; sizes that single runs asked for are not listed. */
@@ -536,7 +436,7 @@ export class Pool {
       if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
       const problem = this.#link.problem;
       if (problem) return reject(problem);
-      const bytes = this.#bytes(shelf);
+      const bytes = this.#recipes.bytes(shelf);
       if (bytes > this.#memory.most) return reject(tooMuchMemory(bytes, this.#memory.most));
       this.#breaker.enter();
       const settled = () => signal.removeEventListener('abort', aborted);
@@ -566,7 +466,7 @@ export class Pool {
     if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       const forRun = shelf.waiters.length > shelf.creating;
-      const spec = this.#spec(shelf);
+      const spec = this.#recipes.next(shelf);
       if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
         this.#starved = true;
         return;
@@ -631,8 +531,7 @@ export class Pool {
     this.#pace.ended(shelf.demand.created(performance.now() - begun));
     this.#turns.limit = this.#pace.limit;
     shelf.creating--;
-    shelf.problem = undefined;
-    shelf.retryMs = RETRY_FIRST_MS;
+    shelf.worked();
     this.#breaker.succeeded();
     if (this.#stop.signal.aborted) return this.#remove(sandbox);
     this.#live.add(sandbox.id);
@@ -768,10 +667,7 @@ export class Pool {
   /** After a failure: no refill for a while, each time longer. Those that fail together are one failure. @returns the pause */
   #backOff(shelf: Shelf): number {
     if (shelf.backOffMs !== undefined) return shelf.backOffMs;
-    const pauseMs = shelf.retryMs;
-    shelf.retryMs = Math.min(pauseMs * 2, RETRY_MOST_MS);
-    shelf.resume(); // the pause after a lease is shorter
-    shelf.backOffMs = pauseMs;
+    const pauseMs = shelf.backOff();
     this.#delayRefill(shelf, pauseMs);
     return pauseMs;
   }
@@ -838,41 +734,6 @@ export class Pool {
       }
     }
   }
-
-  #memoryOf({ runtime, memoryBytes }: Shelf): Pick<ContainerSpec, 'memoryBytes' | 'firstMemoryBytes'> {
-    const serving = sum(runtime.services.map((service) => service.memoryBytes));
-    const compiling = compileMemory(runtime, memoryBytes, this.#config);
-    return {
-      memoryBytes: memoryBytes + serving,
-      ...(compiling > memoryBytes ? { firstMemoryBytes: compiling + serving } : {}),
-    };
-  }
-
-  #spec(shelf: Shelf): ContainerSpec {
-    const { runtime, image, mount } = shelf;
-    const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
-    const { services } = runtime;
-    this.#user = (this.#user + 1) % RUN_UIDS;
-    return {
-      image,
-      labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
-      command: [
-        '--warm-ready-ms',
-        `${WARM_WITHIN_MS}`,
-        ...services.flatMap(({ executable }) => ['--service', executable]),
-        ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
-      ],
-      user: this.#user,
-      ...this.#memoryOf(shelf),
-      pids: runtime.limits.pids + sum(services.map(({ pids }) => pids)),
-      cpus,
-      workspaceBytes,
-      workspaceFiles,
-      tmpBytes: tmpBytes + sum(services.map(({ diskBytes }) => diskBytes)),
-      ...(mount ? { mounts: [mount] } : {}),
-      ...(ociRuntime ? { ociRuntime } : {}),
-    };
-  }
 }
 
 function tooMuchMemory(bytes: number, most: number): CodeRunnerError {
@@ -886,8 +747,4 @@ function tooMuchMemory(bytes: number, most: number): CodeRunnerError {
 /** Containers that install packages carry the same instance; those who made them remove them. */
 function isInstalling(labels: Record<string, string>): boolean {
   return labels[PACKAGES_LABEL] !== undefined;
-}
-
-function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
 }
