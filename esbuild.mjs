@@ -54,15 +54,20 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
   alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   plugins: [
     // dockerode's BuildKit sessions bring gRPC and protobuf: a megabyte that we never call.
-    replace('dockerode/lib/session.js', /^[\s\S]*$/, 'module.exports = undefined;'),
-    replace('dockerode/lib/buildkit.js', /^[\s\S]*$/, 'module.exports = {};'),
-    // Only an engine behind ssh:// needs ssh2; it has a file of its own.
-    replace('docker-modem/lib/modem.js', "ssh = require('./ssh')", "ssh = (options) => require('./ssh.cjs')(options)"),
+    replace('dockerode/lib/session.js', [/^[\s\S]*$/, 'module.exports = undefined;']),
+    replace('dockerode/lib/buildkit.js', [/^[\s\S]*$/, 'module.exports = {};']),
+    replace(
+      'docker-modem/lib/modem.js',
+      // Only an engine behind ssh:// needs ssh2; it has a file of its own.
+      ["ssh = require('./ssh')", "ssh = (options) => require('./ssh.cjs')(options)"],
+      // Each request would be written out in full for a log that nobody keeps.
+      [/debug\('Sending: %s', util\.inspect\([\s\S]*?\}\)\);/, ''],
+    ),
     // Fastify's own validators and serializers, which the daemon replaces.
-    replace('@fastify/ajv-compiler/index.js', /^[\s\S]*$/, 'module.exports = () => undefined;'),
-    replace('@fastify/fast-json-stringify-compiler/index.js', /^[\s\S]*$/, 'module.exports = () => undefined;'),
+    replace('@fastify/ajv-compiler/index.js', [/^[\s\S]*$/, 'module.exports = () => undefined;']),
+    replace('@fastify/fast-json-stringify-compiler/index.js', [/^[\s\S]*$/, 'module.exports = () => undefined;']),
     // The page of the API reads its files from its own package; here they are beside the bundle.
-    replace('@fastify/swagger-ui/lib/routes.js', "__dirname, '..', 'static'", "__dirname, 'static'"),
+    replace('@fastify/swagger-ui/lib/routes.js', ["__dirname, '..', 'static'", "__dirname, 'static'"]),
     after(() => cp(join(SWAGGER_UI, 'static'), join(OUT, 'daemon/dist/static'), { recursive: true })),
     after(removeStaleChunks),
   ],
@@ -117,8 +122,8 @@ const languageClient = {
   outfile: join(OUT, 'extension/dist/language.cjs'),
   plugins: [
     // VS Code itself checks, by `engines` in package.json, that it is new enough.
-    replace('semver/functions/parse.js', /^[\s\S]*$/, 'module.exports = () => ({});'),
-    replace('semver/functions/satisfies.js', /^[\s\S]*$/, 'module.exports = () => true;'),
+    replace('semver/functions/parse.js', [/^[\s\S]*$/, 'module.exports = () => ({});']),
+    replace('semver/functions/satisfies.js', [/^[\s\S]*$/, 'module.exports = () => true;']),
   ],
 };
 
@@ -138,18 +143,21 @@ const webview = {
 /**
  * Changes a dependency's file on its way into the bundle. The build fails when there is nothing to change any more.
  * @param {string} file as an import names it
- * @param {string | RegExp} from
- * @param {string} to
+ * @param {[from: string | RegExp, to: string][]} changes
  * @returns {import('esbuild').Plugin}
  */
-function replace(file, from, to) {
+function replace(file, ...changes) {
   return {
     name: `replace in ${file}`,
     setup: ({ onLoad }) =>
       onLoad({ filter: new RegExp(`/node_modules/${RegExp.escape(file)}$`) }, async ({ path }) => {
-        const source = await readFile(path, 'utf8');
-        const contents = source.replace(from, to);
-        return contents === source ? { errors: [{ text: `${path} no longer contains ${from}` }] } : { contents };
+        let contents = await readFile(path, 'utf8');
+        for (const [from, to] of changes) {
+          const before = contents;
+          contents = before.replace(from, to);
+          if (contents === before) return { errors: [{ text: `${path} no longer contains ${from}` }] };
+        }
+        return { contents };
       }),
   };
 }

@@ -3,6 +3,7 @@
  * u32 length · bytes`); they are taken apart here, without copying, since every byte a program prints goes through.
  */
 import type { Socket } from 'node:net';
+import { Together } from './together.ts';
 
 const HEADER_BYTES = 8;
 const STDERR = 2;
@@ -45,11 +46,12 @@ export class Attachment {
   /** More can be written after `write` returned false. */
   onDrain: () => void = () => {};
   readonly #socket: Socket;
+  readonly #together: Together;
   #failure: Error | undefined;
-  #corked = false;
 
   constructor(socket: Socket) {
     this.#socket = socket;
+    this.#together = new Together(socket);
     socket.setTimeout(0);
     socket.setNoDelay?.(true);
     socket.on('error', (error) => {
@@ -80,14 +82,7 @@ export class Attachment {
    */
   write(bytes: Uint8Array): boolean {
     if (this.#socket.destroyed) return true;
-    if (!this.#corked) {
-      this.#corked = true;
-      this.#socket.cork();
-      process.nextTick(() => {
-        this.#corked = false;
-        this.#socket.uncork();
-      });
-    }
+    this.#together.begin();
     return this.#socket.write(bytes);
   }
 

@@ -141,7 +141,7 @@ export async function buildApp(options: AppOptions) {
         clients.delete(socket);
         options.onActivity();
       });
-      serveStream(socket, request.owner, runs, config.outputWindow, log);
+      serveStream(socket, request.raw.socket, request.owner, runs, config.outputWindow, log);
       const changed = () => socket.send(JSON.stringify({ type: 'runtimes.changed' } satisfies ServerMessage));
       options.runtimes.on('changed', changed);
       socket.on('close', () => options.runtimes.off('changed', changed));

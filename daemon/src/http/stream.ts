@@ -4,8 +4,10 @@
  * A client that does not read is not listened to either, so that nothing piles up for it.
  */
 import { constants } from 'node:os';
+import type { Writable } from 'node:stream';
 import type { Logger } from 'pino';
 import type { WebSocket } from 'ws';
+import { Together } from '../engine/together.ts';
 import {
   CHANNEL,
   ClientMessage,
@@ -37,12 +39,22 @@ const MOST_SUBSCRIPTIONS = 10_000;
 /** One validator per message type, so that an error names what is wrong with that message. */
 const validators = new Map(ClientMessage.anyOf.map((schema) => [schema.properties.type.const, lazyValidator(schema)]));
 
-/** Serves one connection until it closes. */
-export function serveStream(socket: WebSocket, owner: string, runs: Runs, windowBytes: number, log: Logger): void {
+/**
+ * Serves one connection until it closes.
+ * @param connection what the WebSocket writes to
+ */
+export function serveStream(
+  socket: WebSocket,
+  connection: Writable,
+  owner: string,
+  runs: Runs,
+  windowBytes: number,
+  log: Logger,
+): void {
   const subscriptions = new Map<number, Subscription>();
   /** Handles whose run is being admitted; messages for them wait, so that input may follow `run.start` at once. */
   const starting = new Map<number, Promise<void>>();
-  const outgoing = new Outgoing(socket);
+  const outgoing = new Outgoing(socket, connection);
   const send = (message: ServerMessage) => outgoing.send(JSON.stringify(message));
   const fail = (error: unknown, handle?: number) => {
     const known =
@@ -199,14 +211,17 @@ function giveBack(buffer: Buffer): void {
 /** What is on its way to one client. */
 class Outgoing {
   readonly #socket: WebSocket;
+  readonly #together: Together;
   readonly #waiting = new Set<() => void>();
 
-  constructor(socket: WebSocket) {
+  constructor(socket: WebSocket, connection: Writable) {
     this.#socket = socket;
+    this.#together = new Together(connection);
   }
 
   /** @param sent is called when the message has left this process, or never will */
   send(message: string | Buffer, sent?: () => void): void {
+    this.#together.begin();
     this.#socket.send(message, () => {
       sent?.();
       if (this.#isFull) return;

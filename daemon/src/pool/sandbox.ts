@@ -36,18 +36,20 @@ export class Sandbox implements AsyncDisposable {
   static async create(engine: Engine, spec: ContainerSpec, signal: AbortSignal): Promise<Sandbox> {
     const container = await engine.createContainer(spec, signal);
     const agent = new Agent(container.attachment);
-    const limit = AbortSignal.any([signal, AbortSignal.timeout(READY_WITHIN_MS)]);
     const giveUp = () => agent.close('The agent did not say that it is ready.');
-    limit.addEventListener('abort', giveUp, { once: true });
+    // A signal made of both would stay, with its timer, for the whole of that time.
+    const late = setTimeout(giveUp, READY_WITHIN_MS);
+    signal.addEventListener('abort', giveUp, { once: true });
     try {
-      limit.throwIfAborted();
+      signal.throwIfAborted();
       const { warm } = await agent.ready;
       return new Sandbox(container, spec, agent, warm);
     } catch (error) {
       await container.remove();
       throw error;
     } finally {
-      limit.removeEventListener('abort', giveUp);
+      clearTimeout(late);
+      signal.removeEventListener('abort', giveUp);
     }
   }
 
