@@ -4,6 +4,7 @@ import type { Context } from './context.ts';
 import { copyExec, dockerRun, javascriptHello, pythonHello } from './hello.ts';
 import { cppUnchanged, languageHello, sqlHello, typescriptHello } from './languages.ts';
 import { burst, idleMemory, refill } from './load.ts';
+import { protections } from './protections.ts';
 import type { Measurement } from './report.ts';
 import { echo, firstByte, outputThroughput } from './streams.ts';
 
@@ -21,6 +22,7 @@ export const BENCHMARKS: Record<string, (context: Context) => Promise<Measuremen
   'rust.hello': languageHello('rust'),
   'sql.hello': sqlHello,
   'bash.hello': languageHello('bash'),
+  protections,
   'vs.docker-run': dockerRun,
   'vs.copy-exec': copyExec,
   'first-byte': firstByte,

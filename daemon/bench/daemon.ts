@@ -35,9 +35,10 @@ export class BenchDaemon implements AsyncDisposable {
   /**
    * Starts one and waits until its pool is full.
    * @param program the daemon's JavaScript
+   * @param settings as environment variables, before those of the bench's own environment
    * @throws Error with the end of its log where that does not come
    */
-  static async start(program: string): Promise<BenchDaemon> {
+  static async start(program: string, settings: Record<string, string> = {}): Promise<BenchDaemon> {
     if (!existsSync(program)) throw new Error(`${program} is not there. Build it first: npm run build`);
     const dataDir = await mkdtemp(join(tmpdir(), 'coderunner-bench-'));
     const daemon = spawn(process.execPath, [...DAEMON_NODE_FLAGS, program, 'start', '--foreground'], {
@@ -45,6 +46,7 @@ export class BenchDaemon implements AsyncDisposable {
         // What is measured has to wait from the start; this daemon has no history that would tell it what is used.
         CODERUNNER_POOL_PREWARM: 'python,javascript',
         ...process.env,
+        ...settings,
         CODERUNNER_DATA_DIR: dataDir,
         CODERUNNER_LOG_LEVEL: 'warn',
       },
