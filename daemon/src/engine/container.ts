@@ -69,6 +69,10 @@ export interface ContainerSpec {
 
 const WORKSPACE = '/workspace';
 
+/** gVisor, whose own threads on the machine count as the container's; so many more are enough for it. */
+const GVISOR = /^runsc\b/;
+const GVISOR_PIDS = 512;
+
 function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid: number): string {
   return `rw,exec,nosuid,nodev,size=${workspaceBytes},nr_inodes=${workspaceFiles},uid=${uid},gid=${RUN_GID},mode=0700`;
 }
@@ -106,7 +110,7 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
       Memory: memoryBytes,
       MemorySwap: memoryBytes,
-      PidsLimit: spec.pids,
+      PidsLimit: spec.pids + (GVISOR.test(spec.ociRuntime ?? '') ? GVISOR_PIDS : 0),
       NanoCpus: spec.cpus * 1e9,
       ShmSize: SHM_BYTES,
       LogConfig: { Type: 'none', Config: {} },
