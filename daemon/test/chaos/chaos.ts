@@ -7,7 +7,6 @@ import { type EndState, isEnd, type Run, type RunList } from '../../src/protocol
 import { within } from '../support/within.ts';
 import { FAULTS, type Fault } from './faults.ts';
 import { type Followed, Load } from './load.ts';
-import { PROGRAMS } from './programs.ts';
 import { Random } from './random.ts';
 import { type Usage, World } from './world.ts';
 
@@ -160,20 +159,19 @@ class Chaos {
   #judge(followed: readonly Followed[], listed: readonly Run[], fault: Fault | undefined): void {
     const byId = new Map(listed.map((run) => [run.id, run]));
     if (byId.size !== listed.length) throw new Error('the history has a run twice');
-    for (const { id, token, program, end, gaps, complete, inputLost } of followed) {
+    const twice = listed.find(({ args }, index) => listed.findIndex((run) => run.args[0] === args[0]) !== index);
+    if (twice) throw new Error(`${twice.args[0]} was asked for once, and is in the history twice`);
+    for (const { id, token, program, end, gaps, complete, inputRefused } of followed) {
       const run = `${program} ${token} (${id})`;
       const kept = byId.get(id);
       if (!kept) throw new Error(`${run} is not in the history`);
       if (kept.state !== end.state) throw new Error(`${run} was told ${end.state}, the history says ${kept.state}`);
-      const inputMayBeLost = inputLost || (fault?.breaksConnections && 'input' in PROGRAMS[program]);
-      if (end.state === 'cancelled' && inputLost) continue;
-      if (end.state === 'succeeded' && !complete && gaps === 0 && !inputMayBeLost)
+      if (inputRefused !== undefined && (end.state === 'succeeded' || end.state === 'cancelled'))
+        throw new Error(`${run} ended as ${end.state}, and its input was not taken: ${inputRefused}`);
+      if (end.state === 'succeeded' && !complete && gaps === 0)
         throw new Error(`${run} succeeded, and some of its output did not come`);
     }
-    const cancelled = new Set(followed.filter(({ inputLost }) => inputLost).map(({ id }) => id));
-    const isForsaken = ({ state, message }: Run) =>
-      fault?.breaksConnections && state === 'cancelled' && message?.startsWith('Cancelled: nobody followed it');
-    const unusual = listed.filter((run) => run.state !== 'succeeded' && !cancelled.has(run.id) && !isForsaken(run));
+    const unusual = listed.filter(({ state }) => state !== 'succeeded');
     const open = listed.find(({ state }) => !isEnd(state));
     if (open) throw new Error(`${open.id} is ${open.state}, and nothing runs`);
     const { states, most, code }: NonNullable<Fault['mayEnd']> = fault?.mayEnd ?? { states: [] };

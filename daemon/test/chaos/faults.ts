@@ -32,8 +32,6 @@ export interface Fault {
   title: string;
   /** How runs may end besides well, how many of them (any number where it is left out), and what the daemon says it could not do. */
   mayEnd?: { states: readonly EndState[]; most?: number; code?: ErrorCode };
-  /** Connections break: input that was under way may be lost. */
-  breaksConnections?: boolean;
   /** Each program's limit of time. */
   wallMs: number;
   /** Does it, and heals what does not heal by itself. */
@@ -86,7 +84,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   'daemon-kill': {
     title: 'the daemon killed and started again',
     mayEnd: { states: ['lost'] },
-    breaksConnections: true,
     wallMs: PLENTY_MS,
     async strike({ world }) {
       await world.daemon.end('SIGKILL');
@@ -108,7 +105,6 @@ export const FAULTS: Readonly<Record<string, Fault>> = {
   },
   'connection-cut': {
     title: "a client's connections cut",
-    breaksConnections: true,
     wallMs: PLENTY_MS,
     async strike({ load, random }) {
       random.pick(load.clients).cut();

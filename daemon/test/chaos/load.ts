@@ -9,8 +9,6 @@ import { TcpProxy } from './tcp-proxy.ts';
 /** How long a client waits for a daemon that comes back: longer than any fault takes on a busy machine. */
 const RECONNECT_MS = 120_000;
 const AGAIN_AFTER_MS = 50;
-/** A program that waits for input is ended when nobody has followed it for that long. */
-const FORSAKEN_MS = 20_000;
 const SLOW_READER_MS = 10;
 /** Refusals that pass; the run was not taken, and is asked for again. */
 const PASSING = new Set<ErrorCode>([
@@ -32,8 +30,8 @@ export interface Followed {
   gaps: number;
   /** All that the program prints arrived. */
   complete: boolean;
-  /** Input could not be said to have arrived, or may have been lost with the daemon that had it. */
-  inputLost: boolean;
+  /** Why its input was not taken. */
+  inputRefused: string | undefined;
 }
 
 /** One client with a connection of its own that can be cut. */
@@ -87,10 +85,10 @@ export class LoadClient implements AsyncDisposable {
         if (program.slowly) await sleep(SLOW_READER_MS);
       },
     });
-    const inputLost = !(await this.#feed(handle, program.input?.(token)));
+    const inputRefused = await this.#feed(handle, program.input?.(token));
     const end = await handle.done;
     if (wrong !== undefined) throw new Error(`${name} ${handle.id} ${wrong}`);
-    return { program: name, token, id: handle.id, end, gaps, complete: arrived === wanted.length, inputLost };
+    return { program: name, token, id: handle.id, end, gaps, complete: arrived === wanted.length, inputRefused };
   }
 
   async #start(
@@ -103,14 +101,15 @@ export class LoadClient implements AsyncDisposable {
       runtime: 'python',
       files: [{ path: 'main.py', content: Buffer.from(program.source) }],
       limits: { wallMs },
-      // Where the answer to the start is lost nobody ever gives it its input.
-      ...(program.input ? { orphanMs: FORSAKEN_MS } : { stdin: null }),
+      args: [token],
+      // An attempt whose answer was lost may have been taken: the next one asks for the same run.
+      key: token,
+      ...(program.input ? {} : { stdin: null }),
     };
     const giveUpAt = performance.now() + RECONNECT_MS;
-    for (let attempt = 1; ; attempt++) {
+    for (;;) {
       try {
-        // An attempt whose answer was lost may have been taken: the next one must not look like it.
-        return await this.#client.start({ ...request, args: [token, `${attempt}`] }, observer);
+        return await this.#client.start(request, observer);
       } catch (error) {
         const passing = error instanceof CodeRunnerError && PASSING.has(error.code);
         if (!passing || performance.now() > giveUpAt) throw error;
@@ -119,18 +118,17 @@ export class LoadClient implements AsyncDisposable {
     }
   }
 
-  /** @returns false where it is unknown what arrived */
-  async #feed(handle: RunHandle, lines: readonly string[] | undefined): Promise<boolean> {
-    if (!lines) return true;
+  /** @returns why the input was not taken; undefined where it was */
+  async #feed(handle: RunHandle, lines: readonly string[] = []): Promise<string | undefined> {
     try {
       for (const line of lines) await handle.write(Buffer.from(line));
-      await handle.eof();
-      return true;
+      if (lines.length > 0) await handle.eof();
+      return undefined;
     } catch (error) {
       if (!(error instanceof CodeRunnerError)) throw error;
-      // The program would wait for the rest. That the run has ended already is one of the reasons.
+      // That the run has ended is the one good reason; else the program would wait for the rest.
       await handle.cancel();
-      return false;
+      return error.message;
     }
   }
 
