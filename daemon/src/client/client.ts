@@ -4,6 +4,7 @@ import { CodeRunnerError } from '../protocol/errors.ts';
 import type { BatchLine, BatchRequest, RunRequest } from '../protocol/resources.ts';
 import type { DaemonAddress } from './address.ts';
 import { DaemonApi, type Locator } from './api.ts';
+import { batchPatiently } from './batch.ts';
 import { type Parcel, pack, type SourceFile, upload } from './files.ts';
 import { followPolling, type PollingOptions, startPolling } from './polling.ts';
 import type { RunObserver } from './run-feed.ts';
@@ -44,7 +45,7 @@ export class Client implements AsyncDisposable {
   /** The daemon's other abilities: status, runtimes, runs of the past, produced files. */
   readonly api: DaemonApi;
   readonly #stream: Stream;
-  readonly #polling: PollingOptions;
+  readonly #patience: PollingOptions;
   /** Contents that the daemon has had. It is not asked for them again; should they be gone, it says so. */
   readonly #uploaded = new Set<string>();
   /** Once no WebSocket came through, it is not tried again. */
@@ -56,7 +57,7 @@ export class Client implements AsyncDisposable {
     const reconnectMs = options.reconnectMs ?? RECONNECT_MS;
     const onRuntimesChanged = () => options.onRuntimesChanged?.();
     this.#stream = new Stream({ locator, api: this.api, reconnectMs, onRuntimesChanged });
-    this.#polling = { api: this.api, reconnectMs };
+    this.#patience = { api: this.api, reconnectMs };
   }
 
   /**
@@ -72,7 +73,7 @@ export class Client implements AsyncDisposable {
     await Promise.all([this.#uploadMissing(parcel, this.#unknown(parcel)), this.#open()]);
     signal?.throwIfAborted();
     const submit = () =>
-      this.#blocked ? startPolling(this.#polling, wire, observer) : this.#stream.start(wire, observer);
+      this.#blocked ? startPolling(this.#patience, wire, observer) : this.#stream.start(wire, observer);
     let handle: RunHandle;
     try {
       handle = await submit();
@@ -90,20 +91,15 @@ export class Client implements AsyncDisposable {
    * Runs a program with many inputs; contents that the daemon lacks are uploaded before. Gives the results in the order of the inputs,
    * then the end. Whoever stops reading ends the batch.
    * @param signal ends it too
-   * @throws CodeRunnerError for whatever is wrong with the request or the daemon, also when the connection breaks; the signal's reason
+   * @throws CodeRunnerError for whatever is wrong with the request or the daemon; not_running where a broken connection could not be made
+   *   again; the signal's reason
    */
   async *batch(request: StartBatch, signal?: AbortSignal): AsyncGenerator<BatchLine> {
     const parcel = await pack(request.files);
     const wire: BatchRequest = { ...request, files: parcel.files };
     await this.#uploadMissing(parcel, this.#unknown(parcel));
-    try {
-      yield* this.api.batch(wire, signal);
-    } catch (error) {
-      if (!(error instanceof CodeRunnerError) || error.code !== 'blobs_missing') throw error;
-      // Nothing has begun: they were evicted, or it is another daemon by now.
-      await this.#uploadMissing(parcel, [...parcel.byHash.keys()]);
-      yield* this.api.batch(wire, signal);
-    }
+    const upload = () => this.#uploadMissing(parcel, [...parcel.byHash.keys()]);
+    yield* batchPatiently({ ...this.#patience, upload }, wire, signal);
   }
 
   /** Follows a run that was started elsewhere, also one that has ended. @throws CodeRunnerError not_found */
@@ -112,7 +108,7 @@ export class Client implements AsyncDisposable {
     signal?.throwIfAborted();
     await this.#open();
     const handle = this.#blocked
-      ? await followPolling(this.#polling, id, from, observer)
+      ? await followPolling(this.#patience, id, from, observer)
       : await this.#stream.follow(id, from, observer);
     onAbort(signal, handle, () => handle[Symbol.dispose]());
     return handle;

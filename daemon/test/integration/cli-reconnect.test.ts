@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { Client, type RunHandle, type RunObserver } from '../../src/client/index.ts';
-import type { Run, RunList } from '../../src/protocol/index.ts';
+import type { BatchLine, Run, RunList } from '../../src/protocol/index.ts';
 import { Random } from '../chaos/random.ts';
 import { sha256 } from '../support/daemon.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
@@ -135,6 +135,46 @@ describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
       );
       assert.equal(run.state, state);
       assert.ok(way.connections > connections, 'it broke');
+    }
+  });
+
+  it('has one result for each input of a batch, in order, wherever it breaks', async function () {
+    this.timeout(300_000);
+    const count = 12;
+    const double = { ...program('print(2 * int(input()))', 'batch'), runtime: 'python' };
+    const inputs = Array.from({ length: count }, (_, at) => ({
+      name: `${at}`,
+      stdin: `${at}\n`,
+      // One of them does not pass.
+      expected: at === 5 ? 'wrong' : `${2 * at}\n`,
+    }));
+    for (let round = 0; round < 3; round++) {
+      const random = new Random(SEED, 100 + round);
+      await using way = await Way.to(daemon);
+      await using client = byWay(way);
+      // Before the first line, between the others, and where the last one says how many there were.
+      const at = new Set(['200 OK', `"index":${random.below(4)}`, ...(round === 0 ? [] : ['"type":"end"'])]);
+      let breaks = 0;
+      way.breaksAt = (bytes, from) => {
+        const what =
+          from === 'daemon' &&
+          [...at].find((text) => bytes.includes(text) && bytes.includes('ndjson') === (text === '200 OK'));
+        if (!what) return false;
+        at.delete(what);
+        breaks++;
+        return true;
+      };
+      const lines: BatchLine[] = [];
+      for await (const line of client.batch({ ...double, inputs })) lines.push(line);
+      const results = lines.filter((line) => line.type === 'result');
+      assert.deepEqual(
+        results.map(({ index, name, stdout, passed }) => [index, name, stdout, passed]),
+        inputs.map(({ name }, index) => [index, name, `${2 * index}\n`, index !== 5]),
+      );
+      assert.deepEqual(lines.slice(count), [
+        { type: 'end', total: count, passed: count - 1, failed: 1, skipped: 0, error: null },
+      ]);
+      assert.ok(breaks > 0, 'it broke');
     }
   });
 
