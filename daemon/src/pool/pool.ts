@@ -17,6 +17,7 @@ import type { Images } from '../runtimes/images.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
 import { imageName } from '../runtimes/service.ts';
 import { Breaker } from './breaker.ts';
+import { Cleaner } from './cleaner.ts';
 import { Pace, targets } from './demand.ts';
 import type { EngineLink } from './engine-link.ts';
 import { MemoryBudget } from './memory.ts';
@@ -32,13 +33,8 @@ import { Shares, type Turn, Turns } from './turns.ts';
 const REFILL_DELAY_MS = 250;
 /** How often it is looked whether fewer should wait than do. */
 const REPLAN_MS = 5_000;
-/** An engine that hung has done by then what it was asked for before. */
-const LATE_MS = 5_000;
 /** The rest of the engine's memory is for what runs beside the sandboxes. */
 const MEMORY_SHARE = 0.8;
-
-/** Marks containers, networks and volumes of packages. */
-export const PACKAGES_LABEL = 'coderunner.packages';
 
 /** Shelves of packages and services that wait at the same time; the one that was used least recently gives way. */
 const MOST_KEPT = 4;
@@ -78,7 +74,7 @@ export class Pool {
   readonly #config: Config;
   readonly #link: EngineLink;
   readonly #images: Images;
-  readonly #instance: string;
+  readonly #cleaner: Cleaner;
   readonly #recipes: Recipes;
   readonly #log: Logger;
   readonly #shares: Shares;
@@ -94,23 +90,11 @@ export class Pool {
   readonly #memory = new MemoryBudget();
   /** Memory of what is no sandbox for a run. */
   #reservedBytes = 0;
-  /** Memory of containers that are being removed. */
-  #leavingBytes = 0;
   /** A refill found no room. */
   #starved = false;
   readonly #breaker = new Breaker();
   /** Aborted when the engine goes away. */
   #engineGone = new AbortController();
-  /** Every container that is not given up: waiting or leased. */
-  readonly #live = new Set<string>();
-  /** Nothing is created while left-overs are looked for, or a new container would be taken for one. */
-  #sweeping = true;
-  #sweptFor: Engine | undefined;
-  /** Creations were given up when the engine went away: one that only hung makes them still. */
-  #mayComeLate = false;
-  #sweepingLate: NodeJS.Timeout | undefined;
-  /** Removals under way, so that stopping can wait for them. */
-  readonly #removals = new Set<Promise<void>>();
 
   /**
    * @param options.instance identifies this daemon's data folder; containers that carry it and are not ours now are left-overs
@@ -129,7 +113,6 @@ export class Pool {
     this.#config = options.config;
     this.#link = options.link;
     this.#images = options.images;
-    this.#instance = options.instance;
     this.#recipes = new Recipes(options.config, options.instance);
     this.#log = options.log;
     this.#timing = options.timing ?? { now: () => performance.now(), replanMs: REPLAN_MS };
@@ -138,6 +121,11 @@ export class Pool {
     this.#shares = new Shares(2 * most);
     this.#turns = new Turns(this.#shares, most);
     this.#pace = new Pace({ least: most, most });
+    this.#cleaner = new Cleaner({
+      ...options,
+      whenNoneIsMade: () => this.#turns.idle(),
+      onSweptAgain: () => this.#fillAll(),
+    });
     this.#languages = new Set(options.runtimes.map(imageName));
     const { poolPrewarm, poolSize } = options.config;
     for (const runtime of options.runtimes) {
@@ -293,7 +281,7 @@ export class Pool {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     this.#breaker[Symbol.dispose]();
     clearInterval(this.#replanning);
-    clearTimeout(this.#sweepingLate);
+    this.#cleaner.close();
     for (const shelf of this.#known) {
       shelf.resume();
       clearTimeout(shelf.expiry);
@@ -306,9 +294,7 @@ export class Pool {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.#turns.idle();
-    await Promise.all(this.#removals);
-    // What could not be removed at its time, because the engine was away or failed then.
-    if (!this.#link.problem) await this.#removeLeftOvers(this.#link.engine);
+    await this.#cleaner.finish();
   }
 
   /**
@@ -341,7 +327,7 @@ export class Pool {
     for (const shelf of shelves) shelf.stopWaiting();
     await Promise.all(shelves.map((shelf) => this.#clear(shelf)));
     // Those of runs that have just ended.
-    await Promise.all(this.#removals);
+    await this.#cleaner.settled();
     return !shelves.some((shelf) => shelf.isBusy);
   }
 
@@ -463,7 +449,7 @@ export class Pool {
 
   /** Starts as many creations as are missing; they wait for memory, those that a run waits for in turn, and for their turn. */
   #fill(shelf: Shelf): void {
-    if (this.#stop.signal.aborted || this.#link.problem || this.#sweeping) return;
+    if (this.#stop.signal.aborted || this.#link.problem || this.#cleaner.isSweeping) return;
     for (let missing = shelf.missing; missing > 0; missing--) {
       const forRun = shelf.waiters.length > shelf.creating;
       const spec = this.#recipes.next(shelf);
@@ -475,6 +461,10 @@ export class Pool {
       if (forRun) void this.#admit(shelf, spec);
       else this.#queue(shelf, { spec, forRun });
     }
+  }
+
+  #fillAll(): void {
+    for (const shelf of this.#shelves.values()) this.#fill(shelf);
   }
 
   async #admit(shelf: Shelf, spec: ContainerSpec): Promise<void> {
@@ -534,7 +524,7 @@ export class Pool {
     shelf.worked();
     this.#breaker.succeeded();
     if (this.#stop.signal.aborted) return this.#remove(sandbox);
-    this.#live.add(sandbox.id);
+    this.#cleaner.spare(sandbox);
     shelf.keptLast = this.#keepsForOthers(shelf, sandbox);
     if (shelf.keptLast) {
       this.#putAside(shelf, sandbox);
@@ -598,7 +588,7 @@ export class Pool {
 
   /** Room for what runs wait for: containers that only wait give way. */
   #makeRoom(): void {
-    while (this.#memory.short > this.#leavingBytes) {
+    while (this.#memory.short > this.#cleaner.leavingBytes) {
       const largest = this.#known.reduce<Shelf | undefined>(
         (most, shelf) => (shelf.idle.length > (most?.idle.length ?? 0) ? shelf : most),
         undefined,
@@ -614,7 +604,7 @@ export class Pool {
     this.#makeRoom();
     if (!this.#starved) return;
     this.#starved = false;
-    for (const shelf of this.#shelves.values()) this.#fill(shelf);
+    this.#fillAll();
   }
 
   /** Someone removed a waiting container, or it died: another takes its place, but not at once. */
@@ -634,26 +624,8 @@ export class Pool {
     await this.#remove(sandbox);
   }
 
-  /** Never rejects: what cannot be removed now is when the engine is back. */
   #remove(sandbox: Sandbox): Promise<void> {
-    this.#live.delete(sandbox.id);
-    this.#leavingBytes += sandbox.memoryBytes;
-    const removal: Promise<void> = sandbox
-      .dispose()
-      .catch((error) => {
-        this.#log.warn(
-          { container: sandbox.id, err: error },
-          'a sandbox could not be removed; trying again when the engine is back, and when the daemon stops',
-        );
-        this.#link.suspect();
-      })
-      .finally(() => {
-        this.#removals.delete(removal);
-        this.#leavingBytes -= sandbox.memoryBytes;
-        this.#free(sandbox.memoryBytes);
-      });
-    this.#removals.add(removal);
-    return removal;
+    return this.#cleaner.remove(sandbox, () => this.#free(sandbox.memoryBytes));
   }
 
   #delayRefill(shelf: Shelf, delayMs: number): void {
@@ -673,64 +645,28 @@ export class Pool {
   }
 
   async #engineUp(engine: Engine): Promise<void> {
-    if (this.#sweptFor === engine) return;
-    this.#sweptFor = engine;
+    if (this.#cleaner.knows(engine)) return;
     this.#engineGone = new AbortController();
     this.#memory.most = this.#config.memoryBudget || Math.floor(engine.memoryBytes * MEMORY_SHARE);
     this.#pace = new Pace({ least: engine.processors, most: this.#config.createConcurrency });
     this.#plan();
-    // What was begun on the engine before it went away ends first, or it would be swept away half made.
-    await this.#sweep(engine);
+    await this.#cleaner.engineUp(engine);
     for (const shelf of this.#shelves.values()) {
       shelf.resume();
       this.#fill(shelf);
-    }
-    if (this.#mayComeLate) this.#sweepingLate = setTimeout(() => void this.#sweepAgain(engine), LATE_MS).unref();
-    this.#mayComeLate = false;
-  }
-
-  async #sweepAgain(engine: Engine): Promise<void> {
-    if (this.#sweptFor !== engine || this.#stop.signal.aborted) return;
-    this.#sweeping = true;
-    await this.#sweep(engine);
-    for (const shelf of this.#shelves.values()) this.#fill(shelf);
-  }
-
-  /** Removes all that is there and not ours any more; nothing is created meanwhile. */
-  async #sweep(engine: Engine): Promise<void> {
-    await this.#turns.idle();
-    await this.#removeLeftOvers(engine);
-    if (this.#sweptFor === engine) this.#sweeping = false; // else it went away meanwhile
-  }
-
-  /** Never rejects: where it fails, the next time does it. */
-  async #removeLeftOvers(engine: Engine): Promise<void> {
-    try {
-      const left = (await engine.listOurs({ instance: this.#instance })).filter(
-        ({ id, labels }) => !this.#live.has(id) && !isInstalling(labels),
-      );
-      await Promise.all(left.map(({ id }) => engine.remove(id)));
-      if (left.length > 0) this.#log.info({ containers: left.length }, 'removed containers that were left over');
-    } catch (error) {
-      this.#log.warn({ err: error }, 'left-over containers could not be removed');
-      this.#link.suspect();
     }
   }
 
   #engineDown(problem: CodeRunnerError): void {
     this.#log.error({ err: problem }, 'the container engine is gone');
-    this.#sweeping = true;
-    this.#sweptFor = undefined;
-    clearTimeout(this.#sweepingLate);
-    this.#mayComeLate ||= this.#turns.underWay > 0;
+    this.#cleaner.engineDown(this.#turns.underWay > 0);
     this.#engineGone.abort(problem);
     this.#breaker.succeeded(); // from now on the link says when it can be tried
     for (const shelf of this.#known) {
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
       for (const sandbox of shelf.idle.splice(0)) {
-        this.#live.delete(sandbox.id);
+        this.#cleaner.lose(sandbox);
         this.#memory.giveBack(sandbox.memoryBytes);
-        sandbox.agent.close('The container engine is gone.');
       }
     }
   }
@@ -742,9 +678,4 @@ function tooMuchMemory(bytes: number, most: number): CodeRunnerError {
     `The sandbox may come to use ${formatBytes(bytes)}, but all sandboxes together may use ${formatBytes(most)}.`,
     { hint: 'Ask for less memory, or raise CODERUNNER_MEMORY_BUDGET.' },
   );
-}
-
-/** Containers that install packages carry the same instance; those who made them remove them. */
-function isInstalling(labels: Record<string, string>): boolean {
-  return labels[PACKAGES_LABEL] !== undefined;
 }

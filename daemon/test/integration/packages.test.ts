@@ -5,7 +5,7 @@ import type { Config } from '../../src/config.ts';
 import { loadConfig } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
 import { instanceFile } from '../../src/http/daemon.ts';
-import { PACKAGES_LABEL } from '../../src/pool/pool.ts';
+import { PACKAGES_LABEL } from '../../src/pool/cleaner.ts';
 import type { PackageList, RunRequest } from '../../src/protocol/index.ts';
 import { buildImages } from '../helpers/images.ts';
 import { Cli } from '../support/cli.ts';

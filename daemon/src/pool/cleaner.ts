@@ -1,0 +1,163 @@
+/** Sees to it that no container stays behind: of runs that are over, of an engine that went away, of an earlier daemon. */
+import type { Logger } from 'pino';
+import type { Engine } from '../engine/engine.ts';
+import type { EngineLink } from './engine-link.ts';
+import type { Sandbox } from './sandbox.ts';
+
+/** An engine that hung has done by then what it was asked for before. */
+const LATE_MS = 5_000;
+
+/** Marks containers, networks and volumes of packages. */
+export const PACKAGES_LABEL = 'coderunner.packages';
+
+export interface CleanerOptions {
+  link: EngineLink;
+  /** Containers that carry it and are not ours now are left-overs. */
+  instance: string;
+  log: Logger;
+  /** Resolves when no container is being made. */
+  whenNoneIsMade(): Promise<void>;
+  /** Left-overs were looked for once more, and containers may be made again. */
+  onSweptAgain(): void;
+}
+
+export class Cleaner {
+  readonly #options: CleanerOptions;
+  /** Every container that is not given up: waiting or leased. */
+  readonly #live = new Set<string>();
+  /** Under way, so that stopping can wait for them. */
+  readonly #removals = new Set<Promise<void>>();
+  #leavingBytes = 0;
+  #isSweeping = true;
+  #engine: Engine | undefined;
+  /** Creations were given up when the engine went away: one that only hung makes them still. */
+  #mayComeLate = false;
+  #late: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: CleanerOptions) {
+    this.#options = options;
+  }
+
+  /** Left-overs are being looked for, or there is no engine: a new container would be taken for one. */
+  get isSweeping(): boolean {
+    return this.#isSweeping;
+  }
+
+  /** Memory of containers that are being removed. */
+  get leavingBytes(): number {
+    return this.#leavingBytes;
+  }
+
+  /** It is no left-over until it is removed, or lost. */
+  spare(sandbox: Sandbox): void {
+    this.#live.add(sandbox.id);
+  }
+
+  /** It went away with its engine; what is left of it goes when that is back. */
+  lose(sandbox: Sandbox): void {
+    this.#live.delete(sandbox.id);
+    sandbox.agent.close('The container engine is gone.');
+  }
+
+  /**
+   * Resolves when it is gone. Never rejects: what cannot be removed now is when the engine is back.
+   * @param freed called when its memory is free
+   */
+  remove(sandbox: Sandbox, freed: () => void): Promise<void> {
+    const { link, log } = this.#options;
+    this.#live.delete(sandbox.id);
+    this.#leavingBytes += sandbox.memoryBytes;
+    const removal: Promise<void> = sandbox
+      .dispose()
+      .catch((error) => {
+        log.warn(
+          { container: sandbox.id, err: error },
+          'a sandbox could not be removed; trying again when the engine is back, and when the daemon stops',
+        );
+        link.suspect();
+      })
+      .finally(() => {
+        this.#removals.delete(removal);
+        this.#leavingBytes -= sandbox.memoryBytes;
+        freed();
+      });
+    this.#removals.add(removal);
+    return removal;
+  }
+
+  /** Resolves when all that was being removed is gone. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#removals);
+  }
+
+  /** @returns whether that engine was there already when it was looked at last */
+  knows(engine: Engine): boolean {
+    return this.#engine === engine;
+  }
+
+  /** Removes all that is on the engine and not ours any more. */
+  async engineUp(engine: Engine): Promise<void> {
+    this.#engine = engine;
+    await this.#sweep(engine);
+    if (this.#engine !== engine) return;
+    if (this.#mayComeLate && !this.#isClosed)
+      this.#late = setTimeout(() => void this.#sweepAgain(engine), LATE_MS).unref();
+    this.#mayComeLate = false;
+  }
+
+  /** @param wasMaking containers were being made on it */
+  engineDown(wasMaking: boolean): void {
+    this.#isSweeping = true;
+    this.#engine = undefined;
+    clearTimeout(this.#late);
+    this.#mayComeLate ||= wasMaking;
+  }
+
+  /** Looks for left-overs no more, but for what {@link Cleaner.finish} does. */
+  close(): void {
+    clearTimeout(this.#late);
+    this.#isClosed = true;
+  }
+
+  /** Resolves when nothing of ours is left, but where the engine is away. */
+  async finish(): Promise<void> {
+    const { link } = this.#options;
+    await this.settled();
+    // What could not be removed at its time, because the engine was away or failed then.
+    if (!link.problem) await this.#removeLeftOvers(link.engine);
+  }
+
+  async #sweepAgain(engine: Engine): Promise<void> {
+    this.#isSweeping = true;
+    await this.#sweep(engine);
+    this.#options.onSweptAgain();
+  }
+
+  async #sweep(engine: Engine): Promise<void> {
+    // What was begun on the engine before it went away ends first, or it would be swept away half made.
+    await this.#options.whenNoneIsMade();
+    await this.#removeLeftOvers(engine);
+    if (this.#engine === engine) this.#isSweeping = false; // else it went away meanwhile
+  }
+
+  /** Never rejects: where it fails, the next time does it. */
+  async #removeLeftOvers(engine: Engine): Promise<void> {
+    const { instance, link, log } = this.#options;
+    try {
+      const left = (await engine.listOurs({ instance })).filter(
+        ({ id, labels }) => !this.#live.has(id) && !isInstalling(labels),
+      );
+      await Promise.all(left.map(({ id }) => engine.remove(id)));
+      if (left.length > 0) log.info({ containers: left.length }, 'removed containers that were left over');
+    } catch (error) {
+      log.warn({ err: error }, 'left-over containers could not be removed');
+      link.suspect();
+    }
+  }
+}
+
+/** Containers that install packages carry the same instance; those who made them remove them. */
+function isInstalling(labels: Record<string, string>): boolean {
+  return labels[PACKAGES_LABEL] !== undefined;
+}
