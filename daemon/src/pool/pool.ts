@@ -455,12 +455,14 @@ export class Pool {
       const spec = this.#recipes.next(shelf);
       if (!forRun && !this.#memory.tryTake(mostMemory(spec))) {
         this.#starved = true;
-        return;
+        break;
       }
       shelf.creating++;
       if (forRun) void this.#admit(shelf, spec);
-      else this.#queue(shelf, { spec, forRun });
+      else this.#turns.add(shelf, { spec, forRun });
     }
+    // Also where none was missing: whoever has come to wait may use a place that others may not.
+    this.#makeNext();
   }
 
   #fillAll(): void {
@@ -478,11 +480,7 @@ export class Pool {
       this.#breaker.leave();
       return;
     }
-    this.#queue(shelf, { spec, forRun: true });
-  }
-
-  #queue(shelf: Shelf, creation: Creation): void {
-    this.#turns.add(shelf, creation);
+    this.#turns.add(shelf, { spec, forRun: true });
     this.#makeNext();
   }
 
