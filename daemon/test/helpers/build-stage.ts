@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { createInterface } from 'node:readline';
-import { text } from 'node:stream/consumers';
+import { buffer, text } from 'node:stream/consumers';
 import tar, { type Pack } from 'tar-stream';
 import { BUNDLED_RUNTIMES } from '../../src/config.ts';
 import type { Engine } from '../../src/engine/engine.ts';
@@ -16,13 +16,17 @@ export interface StageTest {
   buildargs: Record<string, string>;
   /** Of `make`, in a container where `/src` has the whole folder. */
   args: string[];
+  /** Changes a source on its way into the container. */
+  alter?: (path: string, source: Buffer) => Buffer;
+  /** A file of the container that is wanted when `make` succeeded. */
+  wanted?: string;
 }
 
-/** @returns what `make` printed, and its exit code */
+/** @returns what `make` printed, its exit code, and the file that was wanted */
 export async function makeInStage(
   engine: Engine,
-  { folder, stage, buildargs, args }: StageTest,
-): Promise<{ printed: string; exitCode: number }> {
+  { folder, stage, buildargs, args, alter, wanted }: StageTest,
+): Promise<{ printed: string; exitCode: number; file: Buffer | undefined }> {
   const container = await engine.docker.createContainer({
     Image: await buildStage(engine, folder, stage, buildargs),
     Entrypoint: ['make'],
@@ -32,12 +36,16 @@ export async function makeInStage(
     HostConfig: { NetworkMode: 'none' },
   });
   try {
-    const sources = (await pack(await filesBelow(folder))) as unknown as NodeJS.ReadableStream;
+    const sources = (await pack(await filesBelow(folder), alter)) as unknown as NodeJS.ReadableStream;
     await container.putArchive(sources, { path: '/src' });
     const output = text(await container.attach({ stream: true, stdout: true, stderr: true }));
-    const ended = container.wait();
+    // By itself it would not wait for one that has not been started.
+    const ended = container.wait({ condition: 'next-exit' });
     await container.start();
-    return { printed: await output, exitCode: ((await ended) as { StatusCode: number }).StatusCode };
+    const { StatusCode: exitCode } = (await ended) as { StatusCode: number };
+    const file =
+      wanted !== undefined && exitCode === 0 ? await only(await container.getArchive({ path: wanted })) : undefined;
+    return { printed: await output, exitCode, file };
   } finally {
     await container.remove({ force: true, v: true });
   }
@@ -53,11 +61,17 @@ export async function filesBelow(folder: string): Promise<string[]> {
     .sort();
 }
 
-async function pack(paths: string[]): Promise<Pack> {
+async function pack(paths: string[], alter = (_path: string, source: Buffer) => source): Promise<Pack> {
   const archive = tar.pack();
-  for (const path of paths) archive.entry({ name: path, mode: 0o644 }, await readFile(join(BUNDLED_RUNTIMES, path)));
+  for (const path of paths)
+    archive.entry({ name: path, mode: 0o644 }, alter(path, await readFile(join(BUNDLED_RUNTIMES, path))));
   archive.finalize();
   return archive;
+}
+
+/** The one file of an archive. */
+async function only(archive: NodeJS.ReadableStream): Promise<Buffer | undefined> {
+  for await (const entry of archive.pipe(tar.extract())) return await buffer(entry);
 }
 
 /** The stage by its id. The context is that of the image, so that all steps are in the engine's cache. */

@@ -76,9 +76,14 @@ export class TestPool implements AsyncDisposable {
   /** A pool that is started and filled. */
   static async full(settings?: Partial<Config>): Promise<TestPool> {
     const test = await TestPool.open(settings);
-    await test.pool.start();
-    await test.whenFull();
-    return test;
+    try {
+      await test.pool.start();
+      await test.whenFull();
+      return test;
+    } catch (error) {
+      await test[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   get docker(): Docker {
