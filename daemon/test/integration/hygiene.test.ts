@@ -1,6 +1,9 @@
 /** Daemons beside each other, and after each other: none touches what is another's, and clients get over a change of the guard. */
 import assert from 'node:assert/strict';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { readFile, rm } from 'node:fs/promises';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { Client, discover } from '../../src/client/index.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
@@ -11,8 +14,14 @@ import { dataFolder, python, WAITS } from '../support/live-daemon.ts';
 import { containersOf, until } from '../support/test-pool.ts';
 
 const NEXT_VERSION = fileURLToPath(new URL('../fixtures/hygiene/next-version.mjs', import.meta.url));
+const MOCHA = fileURLToPath(import.meta.resolve('mocha/bin/mocha.js'));
+const RECOVERY = fileURLToPath(new URL('recovery.test.ts', import.meta.url));
 const NEWLINE = 0x0a;
 const WARM = { CODERUNNER_POOL_SIZE: '1', CODERUNNER_POOL_PREWARM: 'python' };
+
+function isAlive({ exitCode, signalCode }: ChildProcess): boolean {
+  return exitCode === null && signalCode === null;
+}
 
 async function containersIn(dataDir: string): Promise<string[]> {
   const { docker } = await findEngine('');
@@ -76,6 +85,30 @@ describe('two daemons on one machine', () => {
     const { run, stdout } = await first.follow(id);
     assert.equal(run.state, 'succeeded');
     assert.equal(stdout, 'ready\ngot still here\n');
+  });
+});
+
+describe('two suites of tests on one machine', () => {
+  const suites: ChildProcess[] = [];
+  after(() => Promise.all(suites.filter(isAlive).map((suite) => suite.kill('SIGKILL') && once(suite, 'exit'))));
+
+  /** Of those whose daemons are killed, start again and clean up after each other. @returns what it printed, unless it passed */
+  async function failuresOfSuite(): Promise<string> {
+    const suite = spawn(
+      process.execPath,
+      [MOCHA, '--reporter', 'dot', '--timeout', '200000', '--grep', '^recovery', RECOVERY],
+      {
+        stdio: ['ignore', 'pipe', 'inherit'],
+      },
+    );
+    suites.push(suite);
+    const [printed, [code]] = await Promise.all([text(suite.stdout), once(suite, 'exit')]);
+    return code === 0 ? '' : printed || `It ended with ${code}.`;
+  }
+
+  it('pass at once', async function () {
+    this.timeout(600_000);
+    assert.deepEqual(await Promise.all([failuresOfSuite(), failuresOfSuite()]), ['', '']);
   });
 });
 
