@@ -15,6 +15,7 @@
 #define FAIL_BAD_COLLECT "bad_collect"
 #define FAIL_COLLECT_LIMIT "collect_limit"
 #define FAIL_UNSUPPORTED "unsupported"
+#define FAIL_NOT_CLEAN "not_clean"
 #define FAIL_SERVICE_ENDED "service_ended"
 #define FAIL_INTERNAL "internal"
 

@@ -37,10 +37,14 @@ struct form {
 static const struct form *form_of(uint8_t type)
 {
     static const struct form forms[] = {
-        [FRAME_FILES] = {FRAME_LAST, 0, FRAME_MAX_PAYLOAD}, [FRAME_START] = {0, 2, FRAME_MAX_PAYLOAD},
-        [FRAME_STDIN] = {FRAME_LAST, 0, FRAME_MAX_PAYLOAD}, [FRAME_SIGNAL] = {0, 4, 4},
-        [FRAME_RESIZE] = {0, 4, 4},                         [FRAME_CREDIT] = {0, 4, 4},
-        [FRAME_COLLECT] = {0, 2, FRAME_MAX_PAYLOAD},        [FRAME_RESET] = {0, 0, 0},
+        [FRAME_FILES] = {FRAME_LAST, 0, FRAME_MAX_PAYLOAD},
+        [FRAME_START] = {0, 2, FRAME_MAX_PAYLOAD},
+        [FRAME_STDIN] = {FRAME_LAST, 0, FRAME_MAX_PAYLOAD},
+        [FRAME_SIGNAL] = {0, 4, 4},
+        [FRAME_RESIZE] = {0, 4, 4},
+        [FRAME_CREDIT] = {0, 4, 4},
+        [FRAME_COLLECT] = {0, 2, FRAME_MAX_PAYLOAD},
+        [FRAME_RESET] = {0, 4, 4},
     };
     return type >= FRAME_FILES && type <= FRAME_RESET ? &forms[type] : NULL;
 }

@@ -4,6 +4,8 @@
  */
 #include "clock.h"
 #include "collect.h"
+#include "leftovers.h"
+#include "places.h"
 #include "processes.h"
 #include "stage.h"
 
@@ -25,6 +27,10 @@
 /* How long the daemon may take to read the reason before the agent exits. */
 #define FAIL_PATIENCE_MS 1000
 
+/* How long what a run left may take to go, once the agent has done its part; and how often it is looked. */
+#define RESET_PATIENCE_MS 2000
+#define RESET_AGAIN_MS 20
+
 struct options {
     const char *workspace;
     struct identity user;
@@ -45,9 +51,14 @@ struct agent {
     struct stdin_ring stdin_ring;
     size_t stdin_passed;          /* and not acknowledged yet */
     uint64_t credit;              /* output bytes that may be sent */
-    const char *const *warm_argv; /* to be started; NULL once it was, or where there is none */
+    const char *const *warm_argv; /* of each run's interpreter; NULL where there is none */
+    bool warm_missing;            /* it is to be started */
     uint64_t warm_ready_ms, warm_deadline_ns;
     bool announced; /* READY was sent */
+    struct places places;
+    struct identity next_user; /* of the run after RESET */
+    bool removed;              /* what can be: the rest goes by itself, or not at all */
+    uint64_t reset_deadline_ns;
     int signals;
     struct failure failure;
 };
@@ -126,7 +137,9 @@ static bool prepare(const struct options *options, struct failure *failure)
     if (fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) != 0 || fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0)
         return failure_set_errno(failure, "preparing its pipes");
     cgroup_open(&agent.host.cgroup);
+    places_find(&agent.places, options->user);
     agent.warm_argv = options->warm_argv[0] ? options->warm_argv : NULL;
+    agent.warm_missing = agent.warm_argv != NULL;
     agent.warm_ready_ms = options->warm_ready_ms;
     agent.warm_deadline_ns = UINT64_MAX;
     return services_start(&agent.host.services, options->user, options->workspace, failure);
@@ -191,6 +204,22 @@ static bool start_stage(const struct frame *frame)
     return stage_start(&agent.stage, &agent.host, frame, &agent.failure);
 }
 
+/* From here on nothing is read until what the run left is gone and the next can be taken: go_on. */
+static bool start_reset(const struct frame *frame)
+{
+    uint32_t uid = frame_u32(frame->payload);
+    if (agent.host.services.count > 0)
+        return failure_set(&agent.failure, FAIL_UNSUPPORTED, "A container with services cannot be reset.");
+    if (uid == 0 || uid > INT32_MAX || uid == agent.host.user.uid)
+        return failure_set(&agent.failure, FAIL_PROTOCOL_ERROR, "The next run's user must be another one, and not root.");
+    agent.next_user = (struct identity){.uid = uid, .gid = agent.host.user.gid};
+    agent.reset_deadline_ns = clock_ns(CLOCK_MONOTONIC) + RESET_PATIENCE_MS * NS_PER_MS;
+    agent.announced = agent.removed = false;
+    if (agent.host.warm.pid > 0)
+        warm_discard(&agent.host.warm);
+    return true;
+}
+
 static bool take(const struct frame *frame)
 {
     switch (session_take(&agent.session, frame, &agent.failure)) {
@@ -222,6 +251,8 @@ static bool take(const struct frame *frame)
         return true;
     case FRAME_COLLECT:
         return collect_start(&agent.collect, &agent.workspace, frame, &agent.failure);
+    case FRAME_RESET:
+        return start_reset(frame);
     default:
         return failure_set(&agent.failure, FAIL_INTERNAL, "A frame was let through that nobody takes.");
     }
@@ -285,18 +316,83 @@ static bool hear_signals(void)
 /* One after the other, so that an interpreter can make use of the services while it warms up. */
 static bool start_warm(void)
 {
-    const char *const *argv = agent.warm_argv;
-    agent.warm_argv = NULL;
+    agent.warm_missing = false;
     agent.warm_deadline_ns = clock_ns(CLOCK_MONOTONIC) + agent.warm_ready_ms * NS_PER_MS;
-    return warm_start(&agent.host.warm, agent.host.user, argv, agent.host.workspace, &agent.failure);
+    return warm_start(&agent.host.warm, agent.host.user, agent.warm_argv, agent.host.workspace, &agent.failure);
+}
+
+/* Only the user whose it is can remove it, whatever its rights. */
+static bool remove_as_user(void)
+{
+    int status;
+    pid_t remover = fork();
+    if (remover == 0) {
+        if (!privileges_become(agent.host.user))
+            _exit(EXIT_FAILURE);
+        leftovers_remove();
+        _exit(places_empty(&agent.places) ? EXIT_SUCCESS : EXIT_FAILURE);
+    }
+    if (remover < 0 || waitpid(remover, &status, 0) != remover)
+        return failure_set_errno(&agent.failure, "removing what the run left");
+    return status == 0 || failure_set(&agent.failure, FAIL_NOT_CLEAN, "What the run left could not be removed.");
+}
+
+/* Whether nothing is there that was not there before the first run. What the kernel counts as the container's own shows that, too. */
+static bool is_clean(struct failure *failure)
+{
+    if (cgroup_oom_kills(&agent.host.cgroup) > 0)
+        return failure_set(failure, FAIL_NOT_CLEAN, "The kernel has ended a process for its memory.");
+    return leftovers_are_none(failure) && places_are_clean(&agent.places, failure);
+}
+
+static bool change_user(void)
+{
+    if (!privileges_change(agent.next_user))
+        return failure_set(&agent.failure, FAIL_UNSUPPORTED, "This kernel lets the agent not act for another user.");
+    agent.host.user = agent.next_user;
+    return true;
+}
+
+/* The container is as it was at boot: so is what the agent knows of it. */
+static bool begin_again(void)
+{
+    if (!change_user())
+        return false;
+    workspace_forget(&agent.workspace);
+    agent.archive = (struct tar_reader){0};
+    agent.credit = 0;
+    agent.warm_missing = agent.warm_argv != NULL;
+    agent.warm_deadline_ns = UINT64_MAX;
+    session_begin(&agent.session);
+    return true;
+}
+
+/* Goes on with making the container as it was. What is still on its way out, such as a file in a socket that is gone, gets a moment. */
+static bool reset(void)
+{
+    struct failure unclean = {.code = FAIL_NOT_CLEAN, .message = "A process of the run does not end."};
+    if (processes_kill_all_but((struct spared){0}) == 0) {
+        if (!agent.removed && !remove_as_user())
+            return false;
+        agent.removed = true;
+        unclean.code = NULL;
+        if (is_clean(&unclean))
+            return begin_again();
+    }
+    if (clock_ns(CLOCK_MONOTONIC) < agent.reset_deadline_ns)
+        return true;
+    agent.failure = unclean;
+    return false;
 }
 
 static bool get_ready(void)
 {
     struct warm *warm = &agent.host.warm;
+    if (agent.session.state == SESSION_RESETTING && (!reset() || agent.session.state == SESSION_RESETTING))
+        return agent.failure.code == NULL;
     if (agent.host.services.starting > 0)
         return true;
-    if (agent.warm_argv)
+    if (agent.warm_missing)
         return start_warm();
     if (warm->pid > 0 && !warm->ready) {
         if (clock_ns(CLOCK_MONOTONIC) < agent.warm_deadline_ns)
@@ -369,12 +465,20 @@ static bool has_more_to_send(void)
     return agent.session.state == SESSION_COLLECTING;
 }
 
+/* When get_ready is to be called even if nothing happens. */
+static uint64_t ready_deadline_ns(void)
+{
+    if (agent.session.state == SESSION_RESETTING)
+        return clock_ns(CLOCK_MONOTONIC) + RESET_AGAIN_MS * NS_PER_MS;
+    return agent.warm_deadline_ns;
+}
+
 /* Waits until something has happened. */
 static void wait_for_events(struct pollfd polled[POLLED])
 {
     const struct stage *stage = agent.session.state == SESSION_STAGE ? &agent.stage : NULL;
     bool output = stage && stage_wants_output(stage, &agent.outbox, agent.credit);
-    uint64_t deadline_ns = !agent.announced ? agent.warm_deadline_ns : stage ? stage_deadline_ns(stage) : UINT64_MAX;
+    uint64_t deadline_ns = !agent.announced ? ready_deadline_ns() : stage ? stage_deadline_ns(stage) : UINT64_MAX;
     if (has_more_to_send())
         deadline_ns = 0;
     polled[DAEMON] = (struct pollfd){.fd = STDIN_FILENO, .events = agent.announced ? POLLIN : 0};

@@ -43,11 +43,16 @@ static bool take_over_signals(void)
     return sigfillset(&all) == 0 && sigprocmask(SIG_SETMASK, &all, NULL) == 0;
 }
 
-static bool use_rights_of(struct identity user)
+static bool use_file_rights_of(struct identity user)
 {
     setfsgid(user.gid);
     setfsuid(user.uid);
-    if (setfsgid((gid_t)-1) == (int)user.gid && setfsuid((uid_t)-1) == (int)user.uid)
+    return setfsgid((gid_t)-1) == (int)user.gid && setfsuid((uid_t)-1) == (int)user.uid;
+}
+
+static bool use_rights_of(struct identity user)
+{
+    if (use_file_rights_of(user))
         return true;
     /* gVisor has no file-system ids. The effective ids give the program no right to signal or trace us either. */
     return setegid(user.gid) == 0 && seteuid(user.uid) == 0 && set_capabilities(NEEDED, NEEDED) == 0;
@@ -61,7 +66,8 @@ void privileges_use_own_rights(void)
 bool privileges_prepare(struct identity run_user, struct failure *failure)
 {
     if (getpid() != 1)
-        return failure_set(failure, FAIL_BAD_ENVIRONMENT, "The agent must be the first process of its container; it ends by killing all others.");
+        return failure_set(failure, FAIL_BAD_ENVIRONMENT,
+                           "The agent must be the first process of its container; it ends by killing all others.");
     if (getuid() != 0)
         return failure_set(failure, FAIL_BAD_ENVIRONMENT, "The agent must be started as uid 0, not %u.", getuid());
     if (run_user.uid == 0 || run_user.gid == 0)
@@ -79,6 +85,11 @@ bool privileges_prepare(struct identity run_user, struct failure *failure)
     if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0)
         return failure_set_errno(failure, "hiding itself");
     return true;
+}
+
+bool privileges_change(struct identity run_user)
+{
+    return use_file_rights_of(run_user) && prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
 bool privileges_become(struct identity run_user)

@@ -20,6 +20,9 @@ struct identity {
  */
 bool privileges_prepare(struct identity run_user, struct failure *failure);
 
+/* Opens and creates files as another run user from here on. False where the kernel has no way to. */
+bool privileges_change(struct identity run_user);
+
 /* In a child: becomes the run user for good. False with errno. */
 bool privileges_become(struct identity run_user);
 

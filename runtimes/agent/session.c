@@ -19,6 +19,8 @@ static enum session_verdict take_stdin(struct session *session, const struct fra
 
 enum session_verdict session_take(struct session *session, const struct frame *frame, struct failure *failure)
 {
+    if (session->state == SESSION_RESETTING)
+        return refuse(failure, "A frame between RESET and READY.");
     switch (frame->type) {
     case FRAME_FILES:
         if (session->state != SESSION_INTAKE)
@@ -52,8 +54,10 @@ enum session_verdict session_take(struct session *session, const struct frame *f
     case FRAME_CREDIT:
         return SESSION_ACCEPT;
     case FRAME_RESET:
-        failure_set(failure, FAIL_UNSUPPORTED, "A container serves one run; it cannot be reset.");
-        return SESSION_REFUSE;
+        if (session->state != SESSION_IDLE || !session->had_stage)
+            return refuse(failure, "RESET before a stage has ended, or while files are collected.");
+        session->state = SESSION_RESETTING;
+        return SESSION_ACCEPT;
     default:
         return refuse(failure, "A frame that only the agent sends.");
     }
@@ -62,4 +66,9 @@ enum session_verdict session_take(struct session *session, const struct frame *f
 void session_idle(struct session *session)
 {
     session->state = SESSION_IDLE;
+}
+
+void session_begin(struct session *session)
+{
+    *session = (struct session){0};
 }

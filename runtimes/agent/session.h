@@ -9,6 +9,7 @@ enum session_state {
     SESSION_IDLE,       /* a stage can start */
     SESSION_STAGE,      /* a program runs, or its last output is under way */
     SESSION_COLLECTING, /* produced files are under way */
+    SESSION_RESETTING,  /* all that the run left is being removed; nothing may come */
 };
 
 /* What is sent and not acknowledged may be this much. */
@@ -32,5 +33,8 @@ enum session_verdict session_take(struct session *session, const struct frame *f
 
 /* The stage's EXIT, or the last FILE, was sent. */
 void session_idle(struct session *session);
+
+/* READY was sent: a run can be taken. */
+void session_begin(struct session *session);
 
 #endif

@@ -218,6 +218,13 @@ void workspace_intake_done(struct workspace *workspace)
     workspace->intake_count = kept;
 }
 
+void workspace_forget(struct workspace *workspace)
+{
+    for (size_t i = 0; i < workspace->intake_count; i++)
+        free(workspace->intake[i].path);
+    workspace->intake_count = 0;
+}
+
 static const struct intake_file *find_intake(const struct workspace *workspace, const char *path)
 {
     if (workspace->intake_count == 0)

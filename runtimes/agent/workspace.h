@@ -31,6 +31,9 @@ struct workspace {
 /* Opens the workspace and checks that the run user can use it. */
 bool workspace_open(struct workspace *workspace, const char *path, struct failure *failure);
 
+/* Forgets what intake left: there is nothing of it any more. */
+void workspace_forget(struct workspace *workspace);
+
 /* Where the intake's tar reader puts files. `context` is the workspace. */
 extern const struct tar_sink workspace_sink;
 

@@ -80,7 +80,7 @@ interface Pending<T> {
 }
 
 export class Agent {
-  /** Resolves once a run can be taken; rejects with {@link AgentGone} or {@link AgentFailure}. */
+  /** Resolves once the first run can be taken; rejects with {@link AgentGone} or {@link AgentFailure}. */
   readonly ready: Promise<{ warm: boolean }>;
   /** Resolves when the conversation is over, whatever ended it. Never rejects. */
   readonly closed: Promise<AgentGone>;
@@ -210,6 +210,27 @@ export class Agent {
     });
   }
 
+  /**
+   * Has everything that the run left removed, so that another run of the same owner can be taken; to be called when the last stage
+   * has ended and what it produced was collected. Resolves when that run can be taken.
+   * Rejects with {@link AgentFailure} where it could not be proved that nothing is left, or {@link AgentGone}: then nothing more may run here.
+   * @param uid the next run's user, another one than that of the run before
+   */
+  reset(uid: number): Promise<{ warm: boolean }> {
+    return new Promise((resolve, reject) => {
+      const problem = this.#failure ?? this.#gone;
+      if (problem) return reject(problem);
+      this.#ready = { resolve, reject };
+      this.#outputCredit = 0;
+      this.#stdinUnderWay = 0;
+      this.onOutput = () => {};
+      this.onStdinCredit = () => {};
+      const payload = Buffer.alloc(4);
+      payload.writeUInt32BE(uid);
+      this.#send(TO_AGENT.reset, payload);
+    });
+  }
+
   /** Ends the conversation; the agent then kills everything in its container and exits. */
   close(reason: string): void {
     this.#close(reason);
@@ -220,7 +241,7 @@ export class Agent {
     switch (type) {
       case FROM_AGENT.ready: {
         const { warm } = this.#json(Ready, payload);
-        if (!this.#ready) throw new BadFrame('The agent said READY twice.');
+        if (!this.#ready) throw new BadFrame('The agent said READY, but nobody asked for it.');
         this.#ready.resolve({ warm });
         this.#ready = undefined;
         return;

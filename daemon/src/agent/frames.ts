@@ -14,6 +14,7 @@ export const TO_AGENT = {
   resize: 0x05,
   credit: 0x06,
   collect: 0x07,
+  reset: 0x08,
 } as const;
 
 export const FROM_AGENT = {

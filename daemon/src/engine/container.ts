@@ -4,6 +4,11 @@ import type { ContainerCreateOptions } from 'dockerode';
 /** The run user of the base image has these ids. */
 const FIRST_UID = 10_001;
 export const RUN_UIDS = 1_000;
+
+/** The id of a run user, by its number: {@link ContainerSpec.user}. */
+export function uidOf(user: number): number {
+  return FIRST_UID + user;
+}
 const RUN_GID = 10_001;
 const SHM_BYTES = 16 * 2 ** 20;
 /** Files below /tmp, where nothing else is said. */
@@ -79,7 +84,7 @@ function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid
 
 /** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
 export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
-  const uid = FIRST_UID + spec.user;
+  const uid = uidOf(spec.user);
   const memoryBytes = spec.firstMemoryBytes ?? spec.memoryBytes;
   const { mounts = [], network, resolvesNames = false } = spec;
   return {

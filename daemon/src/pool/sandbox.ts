@@ -1,10 +1,13 @@
-/** A container whose agent waits for its run. It serves one run of one owner and is destroyed. */
+/** A container whose agent waits for its run. It serves one owner: one run, or several after each other, and is destroyed. */
 import { Agent } from '../agent/agent.ts';
-import type { ContainerSpec } from '../engine/container.ts';
+import { type ContainerSpec, uidOf } from '../engine/container.ts';
 import type { Engine, EngineContainer } from '../engine/engine.ts';
 
 /** An agent that has not said READY by then never will; before that it gives up on an interpreter that does not get ready. */
 const READY_WITHIN_MS = 60_000;
+
+/** What a run left is removed much sooner than that, or not at all; the rest is for the next interpreter. */
+const RESET_WITHIN_MS = 30_000;
 
 /** What such a container may come to use, its compiler included. */
 export function mostMemory({
@@ -16,19 +19,20 @@ export function mostMemory({
 
 export class Sandbox implements AsyncDisposable {
   readonly agent: Agent;
-  /** An interpreter waits in it. */
-  readonly warm: boolean;
   /** The tag of its image. */
   readonly image: string;
   readonly #container: EngineContainer;
   readonly #spec: ContainerSpec;
+  #warm: boolean;
+  #runs = 1;
+  #memoryLowered = false;
   #removed: Promise<void> | undefined;
 
   private constructor(container: EngineContainer, spec: ContainerSpec, agent: Agent, warm: boolean) {
     this.#container = container;
     this.#spec = spec;
     this.agent = agent;
-    this.warm = warm;
+    this.#warm = warm;
     this.image = spec.image;
   }
 
@@ -53,6 +57,16 @@ export class Sandbox implements AsyncDisposable {
     }
   }
 
+  /** An interpreter waits in it. */
+  get warm(): boolean {
+    return this.#warm;
+  }
+
+  /** Which run it is at or waits for; the first is 1. */
+  get runs(): number {
+    return this.#runs;
+  }
+
   get id(): string {
     return this.#container.id;
   }
@@ -69,7 +83,36 @@ export class Sandbox implements AsyncDisposable {
    */
   async lowerMemory(): Promise<boolean> {
     const { firstMemoryBytes, memoryBytes } = this.#spec;
-    return firstMemoryBytes === undefined || (await this.#container.limitMemory(memoryBytes));
+    if (firstMemoryBytes === undefined || this.#memoryLowered) return true;
+    this.#memoryLowered = await this.#container.limitMemory(memoryBytes);
+    return this.#memoryLowered;
+  }
+
+  /**
+   * Gives a compiler its memory, where a run before this one left the program's.
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  async raiseMemory(): Promise<void> {
+    const { firstMemoryBytes } = this.#spec;
+    if (firstMemoryBytes === undefined || !this.#memoryLowered) return;
+    await this.#container.limitMemory(firstMemoryBytes);
+    this.#memoryLowered = false;
+  }
+
+  /**
+   * Makes it fit for the owner's next run: everything of the last one is ended and removed, and that proved.
+   * Rejects where it cannot be, with the agent's {@link AgentFailure} or {@link AgentGone}: then it must be disposed of.
+   * @param user as {@link ContainerSpec.user}, another one than before
+   */
+  async reset(user: number): Promise<void> {
+    const late = setTimeout(() => this.agent.close('The agent did not get ready again.'), RESET_WITHIN_MS);
+    try {
+      const { warm } = await this.agent.reset(uidOf(user));
+      this.#warm = warm;
+      this.#runs++;
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   /** Whether the kernel killed the container for its memory; to be asked after the agent is gone. */

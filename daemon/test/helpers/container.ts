@@ -2,7 +2,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import tar from 'tar-stream';
-import type { StageStart } from '../../src/agent/agent.ts';
+import type { AgentExit, StageStart } from '../../src/agent/agent.ts';
 import { loadConfig } from '../../src/config.ts';
 import type { ContainerSpec } from '../../src/engine/container.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -38,12 +38,11 @@ export interface RunOptions {
   tty?: TtySize;
   react?: Reaction[];
   warm: boolean;
+  /** What differs from the usual limits. */
+  limits?: Partial<StageStart['limits']>;
 }
 
-export interface RunEnd {
-  exitCode: number | null;
-  signal: number | null;
-  warm: boolean;
+export interface RunEnd extends AgentExit {
   stdout: Buffer;
   stderr: Buffer;
 }
@@ -75,8 +74,15 @@ export class TestRuntime implements AsyncDisposable {
 
   /** One run in a container of its own. */
   async run(options: RunOptions): Promise<RunEnd> {
-    await using sandbox = await Sandbox.create(this.#engine, this.#spec(), AbortSignal.timeout(60_000));
-    const { agent } = sandbox;
+    await using sandbox = await this.sandbox();
+    return this.runIn(sandbox, options);
+  }
+
+  sandbox(): Promise<Sandbox> {
+    return Sandbox.create(this.#engine, this.#spec(), AbortSignal.timeout(60_000));
+  }
+
+  async runIn({ agent }: Sandbox, options: RunOptions): Promise<RunEnd> {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     const reactions = [...(options.react ?? [])];
@@ -92,8 +98,7 @@ export class TestRuntime implements AsyncDisposable {
     agent.credit(CREDIT_BYTES);
     const end = agent.runStage(this.#start(options));
     if (!options.tty) agent.stdin(Buffer.from(options.stdin ?? ''), true);
-    const { exitCode, signal, warm } = await end;
-    return { exitCode, signal, warm, stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+    return { ...(await end), stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
   }
 
   #spec(): ContainerSpec {
@@ -112,7 +117,7 @@ export class TestRuntime implements AsyncDisposable {
     };
   }
 
-  #start({ entry, args = [], env, tty, warm }: RunOptions): StageStart {
+  #start({ entry, args = [], env, tty, warm, limits }: RunOptions): StageStart {
     return {
       stage: 'run',
       argv: expandArgv(this.#runtime.run.argv, { entry, args, options: {} }),
@@ -120,7 +125,7 @@ export class TestRuntime implements AsyncDisposable {
       cwd: '/workspace',
       tty: tty ?? null,
       warm: warm ? { entry, args } : null,
-      limits: LIMITS,
+      limits: { ...LIMITS, ...limits },
     };
   }
 }

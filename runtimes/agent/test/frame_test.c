@@ -68,7 +68,7 @@ static size_t conversation(uint8_t *bytes)
     length += put(bytes + length, FRAME_SIGNAL, false, "\0\0\0\x02", 4);
     length += put(bytes + length, FRAME_RESIZE, false, "\0\x18\0\x50", 4);
     length += put(bytes + length, FRAME_COLLECT, false, "{\"globs\":[]}", 12);
-    length += put(bytes + length, FRAME_RESET, false, NULL, 0);
+    length += put(bytes + length, FRAME_RESET, false, "\0\0\x27\x12", 4);
     return length;
 }
 
@@ -98,7 +98,7 @@ TEST(every_split, "frames come out the same wherever the stream is cut")
             CHECK_CASE(count == 10, "cut at %zu and %zu: %zu frames", first, second, count);
         }
     }
-    CHECK(frame.type == FRAME_RESET && frame.length == 0);
+    CHECK(frame.type == FRAME_RESET && frame_u32(frame.payload) == 10002);
 }
 
 TEST(byte_by_byte, "a stream that comes byte by byte is put together again")
@@ -175,13 +175,14 @@ TEST(bad_headers, "what is no frame is refused as soon as its header is there")
         {"RESIZE of eight bytes", {FRAME_RESIZE, 0, 0, 0, 0, 0, 0, 8}},
         {"CREDIT without content", {FRAME_CREDIT}},
         {"CREDIT of eight bytes", {FRAME_CREDIT, 0, 0, 0, 0, 0, 0, 8}},
-        {"RESET with content", {FRAME_RESET, 0, 0, 0, 0, 0, 0, 1}},
+        {"RESET without a user", {FRAME_RESET, 0, 0, 0, 0, 0, 0, 0}},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct frame frame;
         start();
         give(cases[i].header, FRAME_HEADER_BYTES - 1);
-        CHECK_CASE(!frame_reader_next(&reader, &frame, &failure) && failure.code == NULL, "%s: judged before its header was there", cases[i].what);
+        CHECK_CASE(!frame_reader_next(&reader, &frame, &failure) && failure.code == NULL, "%s: judged before its header was there",
+                   cases[i].what);
         give(cases[i].header + FRAME_HEADER_BYTES - 1, 1);
         CHECK_CASE(!frame_reader_next(&reader, &frame, &failure), "%s: accepted", cases[i].what);
         CHECK_CASE(failure_is(&failure, FAIL_PROTOCOL_ERROR), "%s", cases[i].what);

@@ -22,15 +22,15 @@ static enum session_verdict take_number(struct session *session, enum frame_type
 
 TEST(states, "every frame is accepted, ignored or refused by the state the conversation is in")
 {
-    enum { AFTER_STAGE = SESSION_COLLECTING + 1, STATES };
+    enum { AFTER_STAGE = SESSION_RESETTING + 1, STATES };
     static const struct {
         const char *name;
         enum frame_type type;
-        const char *verdicts; /* in intake, idle before any stage, in a stage, collecting after a stage, idle after a stage */
+        const char *verdicts; /* in intake, idle before any stage, in a stage, collecting, resetting, idle after a stage */
     } rows[] = {
-        {"FILES", FRAME_FILES, "arrrr"},   {"START", FRAME_START, "rarra"},     {"STDIN", FRAME_STDIN, "rraii"},
-        {"SIGNAL", FRAME_SIGNAL, "rraii"}, {"RESIZE", FRAME_RESIZE, "rraii"},   {"CREDIT", FRAME_CREDIT, "aaaaa"},
-        {"COLLECT", FRAME_COLLECT, "rarra"}, {"RESET", FRAME_RESET, "rrrrr"},
+        {"FILES", FRAME_FILES, "arrrrr"},     {"START", FRAME_START, "rarrra"},   {"STDIN", FRAME_STDIN, "rrairi"},
+        {"SIGNAL", FRAME_SIGNAL, "rrairi"},   {"RESIZE", FRAME_RESIZE, "rrairi"}, {"CREDIT", FRAME_CREDIT, "aaaara"},
+        {"COLLECT", FRAME_COLLECT, "rarrra"}, {"RESET", FRAME_RESET, "rrrrra"},
     };
     for (size_t row = 0; row < sizeof rows / sizeof *rows; row++) {
         for (unsigned state = 0; state < STATES; state++) {
@@ -40,7 +40,7 @@ TEST(states, "every frame is accepted, ignored or refused by the state the conve
             enum session_verdict verdict = take_number(&session, rows[row].type, 1);
             CHECK_CASE("ria"[verdict] == rows[row].verdicts[state], "%s in state %u is judged %c", rows[row].name, state, "ria"[verdict]);
             if (verdict == SESSION_REFUSE)
-                CHECK(failure_is(&failure, rows[row].type == FRAME_RESET ? FAIL_UNSUPPORTED : FAIL_PROTOCOL_ERROR));
+                CHECK(failure_is(&failure, FAIL_PROTOCOL_ERROR));
             else
                 CHECK(failure.code == NULL);
         }
@@ -60,6 +60,17 @@ TEST(life, "files, two stages and a collection follow each other")
     CHECK(take(&session, FRAME_COLLECT, false, "{}", 2) == SESSION_ACCEPT && session.state == SESSION_COLLECTING);
     session_idle(&session);
     CHECK(take(&session, FRAME_START, false, "{}", 2) == SESSION_ACCEPT);
+}
+
+TEST(again, "after RESET nothing may come until the next run can, which begins like the first")
+{
+    struct session session = {.state = SESSION_IDLE, .had_stage = true, .stdin_ended = true, .stdin_pending = 5};
+    CHECK(take_number(&session, FRAME_RESET, 10002) == SESSION_ACCEPT && session.state == SESSION_RESETTING);
+    CHECK(take(&session, FRAME_FILES, true, "", 0) == SESSION_REFUSE);
+    session_begin(&session);
+    CHECK(session.state == SESSION_INTAKE && !session.had_stage && !session.stdin_ended && session.stdin_pending == 0);
+    CHECK(take(&session, FRAME_FILES, true, "", 0) == SESSION_ACCEPT);
+    CHECK(take_number(&session, FRAME_RESET, 10003) == SESSION_REFUSE);
 }
 
 static struct session in_stage(void)

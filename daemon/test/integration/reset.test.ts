@@ -1,0 +1,136 @@
+/** One container for several runs: the next finds nothing of the one before it, or there is no next one. docs/decisions/0021. */
+import assert from 'node:assert/strict';
+import { fileURLToPath } from 'node:url';
+import { AgentFailure, AgentGone } from '../../src/agent/agent.ts';
+import type { Sandbox } from '../../src/pool/sandbox.ts';
+import { type RunEnd, type RunOptions, TestRuntime } from '../helpers/container.ts';
+
+const HOSTILE = { files: fileURLToPath(new URL('../fixtures/reset/', import.meta.url)), entry: 'hostile.py' };
+const LEFTOVERS = { files: fileURLToPath(new URL('../fixtures/attack/', import.meta.url)), entry: 'leftovers.py' };
+
+/** What can be removed, whatever the program does about it. */
+const REMOVED = ['processes', 'tree', 'many', 'kinds', 'rights', 'system_v', 'queues', 'memory', 'in_flight', 'server'];
+/** What cannot be taken back. */
+const KEPT: Record<string, string> = {
+  connection: 'There is something left in /proc/net/tcp.',
+  killed: 'The kernel has ended a process for its memory.',
+};
+
+describe('a sandbox that is used again', () => {
+  let python: TestRuntime;
+  before(async () => {
+    python = await TestRuntime.open('python');
+  });
+  after(() => python[Symbol.asyncDispose]());
+
+  const run = (sandbox: Sandbox, more: Pick<RunOptions, 'args' | 'limits'>, of = HOSTILE): Promise<RunEnd> =>
+    python.runIn(sandbox, { ...of, warm: true, ...more });
+  const look = async (sandbox: Sandbox): Promise<{ uid: number; found: string[] }> => {
+    const { stdout, stderr } = await run(sandbox, { args: ['look'] });
+    assert.equal(stderr.toString(), '');
+    return JSON.parse(stdout.toString());
+  };
+  const refusal = (sandbox: Sandbox, user: number): Promise<unknown> =>
+    sandbox.reset(user).then(
+      () => assert.fail('It was made fit for another run.'),
+      (error: unknown) => error,
+    );
+
+  for (const way of REMOVED) {
+    it(`has nothing of a program that leaves ${way.replace('_', ' ')}`, async () => {
+      await using sandbox = await python.sandbox();
+      const { stderr, signal, exitCode } = await run(sandbox, { args: [way] });
+      assert.deepEqual([stderr.toString(), signal, exitCode], ['', null, 0]);
+      await sandbox.reset(1);
+      assert.deepEqual(await look(sandbox), { uid: 10_002, found: [] });
+    });
+  }
+
+  for (const [way, why] of Object.entries(KEPT)) {
+    it(`is not, after a program that leaves what cannot be removed: ${way}`, async () => {
+      await using sandbox = await python.sandbox();
+      assert.equal((await run(sandbox, { args: [way] })).exitCode, 0);
+      const error = await refusal(sandbox, 1);
+      assert.ok(error instanceof AgentFailure, `${error}`);
+      assert.deepEqual([error.code, error.message], ['not_clean', why]);
+      await sandbox.agent.closed;
+    });
+  }
+
+  it('has nothing of whatever the attack on a run after another leaves', async () => {
+    await using sandbox = await python.sandbox();
+    for (let user = 1; user <= 3; user++) {
+      const left = await run(sandbox, { args: ['leave'] }, LEFTOVERS);
+      assert.match(left.stdout.toString(), /^4 .*\nleft\n$/);
+      await sandbox.reset(user * 2 - 1);
+      assert.equal((await run(sandbox, { args: ['find'] }, LEFTOVERS)).stdout.toString(), '[]\n');
+      await sandbox.reset(user * 2);
+    }
+  });
+
+  it('is another user’s each time, has a waiting interpreter again, and says which run it is at', async () => {
+    await using sandbox = await python.sandbox();
+    for (let user = 0; user < 4; user++) {
+      if (user > 0) await sandbox.reset(user);
+      assert.deepEqual(await look(sandbox), { uid: 10_001 + user, found: [] });
+      assert.equal(sandbox.runs, user + 1);
+      assert.equal(sandbox.warm, true);
+    }
+  });
+
+  it('counts nothing of the run before', async () => {
+    await using sandbox = await python.sandbox();
+    const busy = await run(sandbox, { args: ['busy'] });
+    assert.ok(busy.cpuMs >= 1_400 && busy.peakRssBytes > 120 * 2 ** 20, JSON.stringify(busy));
+    await sandbox.reset(1);
+    const { cpuMs, peakRssBytes, outputBytes, stdout } = await run(sandbox, { args: ['look'] });
+    assert.ok(cpuMs < 1_000 && peakRssBytes < 60 * 2 ** 20, `${cpuMs} ms, ${peakRssBytes} bytes`);
+    assert.equal(outputBytes, stdout.length);
+  });
+
+  it('holds the next run to its limits', async () => {
+    await using sandbox = await python.sandbox();
+    await look(sandbox);
+    await sandbox.reset(1);
+    const spinning = await run(sandbox, { args: ['busy'], limits: { cpuMs: 300 } });
+    assert.equal(spinning.cause, 'cpu');
+    await sandbox.reset(2);
+    const waiting = await run(sandbox, { args: ['wait'], limits: { wallMs: 300 } });
+    assert.equal(waiting.cause, 'wall');
+    await sandbox.reset(3);
+    const printing = await run(sandbox, { args: ['look'], limits: { outputBytes: 10 } });
+    assert.deepEqual([printing.cause, printing.stdout.length], ['output', 10]);
+    await sandbox.reset(4);
+    assert.deepEqual(await look(sandbox), { uid: 10_005, found: [] });
+  });
+
+  it('is not for the user that it was for, nor before a run, nor is anything taken meanwhile', async () => {
+    const cases: [string, (sandbox: Sandbox) => Promise<unknown>][] = [
+      ['the same user', (sandbox) => refusal(sandbox, 0)],
+      ['twice', (sandbox) => sandbox.reset(1).then(() => refusal(sandbox, 2))],
+      [
+        'a run at once',
+        (sandbox) => {
+          const ended = refusal(sandbox, 1);
+          sandbox.agent.credit(1);
+          return ended;
+        },
+      ],
+    ];
+    for (const [what, attempt] of cases) {
+      await using sandbox = await python.sandbox();
+      await look(sandbox);
+      const error = await attempt(sandbox);
+      assert.ok(error instanceof AgentFailure, `${what}: ${error}`);
+      assert.equal(error.code, 'protocol_error', what);
+    }
+  });
+
+  it('ends where it goes away meanwhile', async () => {
+    await using sandbox = await python.sandbox();
+    await look(sandbox);
+    const ended = refusal(sandbox, 1);
+    sandbox.agent.close('The test ends it.');
+    assert.ok((await ended) instanceof AgentGone);
+  });
+});

@@ -1,0 +1,105 @@
+#include "leftovers.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ipc.h>
+#include <sys/msg.h>
+#include <sys/sem.h>
+#include <sys/shm.h>
+
+static void remove_memory(int id)
+{
+    shmctl(id, IPC_RMID, NULL);
+}
+
+static void remove_semaphores(int id)
+{
+    semctl(id, 0, IPC_RMID);
+}
+
+static void remove_queue(int id)
+{
+    msgctl(id, IPC_RMID, NULL);
+}
+
+/* Calls `visit`, where there is one, for each line of a table after its title. Returns how many there are; -1 with errno. */
+static int for_each_line(const char *table, void (*visit)(const char *line))
+{
+    FILE *file = fopen(table, "re");
+    if (file == NULL)
+        return -1;
+    char *line = NULL;
+    size_t room = 0;
+    int count = -1;
+    while (getline(&line, &room, file) > 0)
+        if (++count > 0 && visit)
+            visit(line);
+    bool complete = !ferror(file) && count >= 0;
+    free(line);
+    fclose(file);
+    return complete ? count : -1;
+}
+
+/* `KEY ID …` */
+static void remove_id(const char *line, void (*remove)(int id))
+{
+    int id;
+    if (sscanf(line, "%*d %d", &id) == 1)
+        remove(id);
+}
+
+static void remove_memory_of(const char *line)
+{
+    remove_id(line, remove_memory);
+}
+
+static void remove_semaphores_of(const char *line)
+{
+    remove_id(line, remove_semaphores);
+}
+
+static void remove_queue_of(const char *line)
+{
+    remove_id(line, remove_queue);
+}
+
+/* What cannot be removed is found afterwards. */
+void leftovers_remove(void)
+{
+    for_each_line("/proc/sysvipc/shm", remove_memory_of);
+    for_each_line("/proc/sysvipc/sem", remove_semaphores_of);
+    for_each_line("/proc/sysvipc/msg", remove_queue_of);
+}
+
+static bool has_terminals(void)
+{
+    DIR *terminals = opendir("/dev/pts");
+    bool has = terminals == NULL && errno != ENOENT;
+    for (struct dirent *entry; terminals && !has && (entry = readdir(terminals)) != NULL;)
+        has = isdigit((unsigned char)entry->d_name[0]);
+    if (terminals)
+        closedir(terminals);
+    return has;
+}
+
+bool leftovers_are_none(struct failure *failure)
+{
+    static const struct {
+        const char *path;
+        bool may_be_missing;
+    } tables[] = {
+        {"/proc/sysvipc/shm", false}, {"/proc/sysvipc/sem", false}, {"/proc/sysvipc/msg", false}, {"/proc/net/unix", false},
+        {"/proc/net/tcp", false},     {"/proc/net/udp", false},     {"/proc/net/tcp6", true},     {"/proc/net/udp6", true},
+        {"/proc/net/udplite", true},  {"/proc/net/udplite6", true}, {"/proc/net/raw", true},      {"/proc/net/raw6", true},
+        {"/proc/net/icmp", true},     {"/proc/net/icmp6", true},
+    };
+    for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+        int count = for_each_line(tables[i].path, NULL);
+        if (count > 0 || (count < 0 && !(tables[i].may_be_missing && errno == ENOENT)))
+            return failure_set(failure, FAIL_NOT_CLEAN, "There is something left in %s.", tables[i].path);
+    }
+    return !has_terminals() || failure_set(failure, FAIL_NOT_CLEAN, "There is a terminal left.");
+}

@@ -1,0 +1,13 @@
+/* What a run can leave in its container that is neither a process nor a file. */
+#ifndef CODERUNNER_LEFTOVERS_H
+#define CODERUNNER_LEFTOVERS_H
+
+#include "failure.h"
+
+/* Removes System V shared memory, semaphores and message queues of this user; in a child that has become the run user. */
+void leftovers_remove(void);
+
+/* Whether there are none of them, no sockets (also such as only the kernel still remembers), and no terminals; else the failure is set. */
+bool leftovers_are_none(struct failure *failure);
+
+#endif
