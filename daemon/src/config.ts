@@ -279,6 +279,19 @@ export const SETTINGS = {
     Math.max(2, availableParallelism()),
     { min: 1, max: 256, defaultText: 'the number of processors, at least 2' },
   ),
+  reuse: choice(
+    'CODERUNNER_REUSE',
+    'Whether a container may serve several runs of one owner, one after the other, where they ask for it, as batches do: it is emptied between them, and destroyed where that cannot be proved. `never`: each run has a container of its own.',
+    ['owner', 'never'],
+    'owner',
+  ),
+  reuseKeep: duration(
+    'CODERUNNER_REUSE_KEEP',
+    'How long a container that was used waits for its owner’s next run.',
+    MINUTE,
+    { min: SECOND, max: HOUR },
+  ),
+  reuseRuns: integer('CODERUNNER_REUSE_RUNS', 'Runs that one container serves at most.', 50, { min: 1, max: 1_000 }),
 
   // Runs
   maxRunning: integer(

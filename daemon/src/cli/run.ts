@@ -336,9 +336,10 @@ class JsonView implements RunObserver {
 }
 
 function summary(run: Run): string {
-  const { container, interpreter } = run.warm;
+  const { container, interpreter, reused } = run.warm;
   const start = interpreter ? 'waiting interpreter' : container ? 'waiting container' : 'new container';
   const parts = [run.state.replaceAll('_', ' '), start];
+  if (reused) parts.push('container used before');
   if (run.compileCached) parts.push('compiled before');
   if (run.wallMs !== null) parts.push(formatDuration(run.wallMs));
   if (run.cpuMs !== null) parts.push(`CPU ${formatDuration(run.cpuMs)}`);

@@ -2,7 +2,7 @@
  * Warm containers: some of each runtime wait, a lease takes one at once, and the pool refills in the background. Where none waits,
  * the lease waits for a new one, which goes before any refill.
  *
- * Start reading at `lease`. The pool never hands a used container out again.
+ * Start reading at `lease`. A container that was used goes to nobody but its owner, who asks for that, once it is proved clean: used.ts.
  */
 import { once } from 'node:events';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -25,6 +25,7 @@ import { Recipes } from './recipes.ts';
 import { mostMemory, Sandbox } from './sandbox.ts';
 import { Shelf, type Waiter } from './shelf.ts';
 import { Shares, type Turn, Turns } from './turns.ts';
+import { UsedSandboxes } from './used.ts';
 
 /**
  * A refill waits this long after a lease, even one that has ended, so that it takes no processor time from the run that a person waits
@@ -46,6 +47,8 @@ export interface Lease extends AsyncDisposable {
   readonly hit: boolean;
   /** Destroys the container and lets the pool refill. Resolves when it is gone. */
   dispose(): Promise<void>;
+  /** Keeps the container for the owner's next run of this kind, in the place of {@link dispose}, where the lease was for that; else destroys it. */
+  giveBack(): Promise<void>;
 }
 
 export interface LeaseRequest {
@@ -54,6 +57,11 @@ export interface LeaseRequest {
   memoryBytes: number;
   /** Installed packages, as a folder of the container. */
   mount?: VolumeMount;
+  /**
+   * A container that served another run of this kind will do, and may serve the next one: what its owner's runs must have in common for
+   * that, beside language and memory. Left out: neither.
+   */
+  reuse?: string;
   signal: AbortSignal;
 }
 
@@ -78,6 +86,7 @@ export class Pool {
   readonly #recipes: Recipes;
   readonly #log: Logger;
   readonly #shares: Shares;
+  readonly #used: UsedSandboxes;
   readonly #turns: Turns<Shelf, Creation>;
   #pace: Pace;
   readonly #timing: Timing;
@@ -127,6 +136,12 @@ export class Pool {
       onSweptAgain: () => this.#fillAll(),
     });
     this.#languages = new Set(options.runtimes.map(imageName));
+    this.#used = new UsedSandboxes({
+      keepMs: options.config.reuseKeep,
+      remove: (sandbox) => void this.#remove(sandbox),
+      onUnfit: ({ id }, error) =>
+        this.#log.info({ container: id, err: error }, 'a used sandbox is not fit for another run'),
+    });
     const { poolPrewarm, poolSize } = options.config;
     for (const runtime of options.runtimes) {
       const shelf = this.#shelf(runtime, runtime.limits.memoryBytes);
@@ -166,13 +181,16 @@ export class Pool {
   }
 
   /**
-   * A container for one run: one that waits, or a new one.
+   * A container for one run: one that the owner has used, where that will do, one that waits, or a new one.
    * @throws CodeRunnerError engine_unavailable, engine_failing, engine_error, runtime_not_built, bad_limit (more memory than there is for all
    * sandboxes); the signal's reason when aborted
    */
-  async lease({ runtime, owner, memoryBytes, mount, signal }: LeaseRequest): Promise<Lease> {
+  async lease({ runtime, owner, memoryBytes, mount, reuse, signal }: LeaseRequest): Promise<Lease> {
     signal.throwIfAborted();
     const shelf = this.#shelf(runtime, memoryBytes, mount);
+    const kind = reuse === undefined || mount ? undefined : JSON.stringify([owner, shelf.image, memoryBytes, reuse]);
+    const used = kind === undefined ? undefined : await this.#used.take(kind);
+    if (used) return this.#leaseUsed(shelf, used, owner, kind, signal);
     shelf.demand.arrived(this.#timing.now());
     this.#plan();
     // The last one is for those who have few.
@@ -191,13 +209,45 @@ export class Pool {
     this.#keep(shelf);
     this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
     this.#delayRefill(shelf, REFILL_DELAY_MS);
-    let disposed: Promise<void> | undefined;
-    const dispose = () => {
-      if (!disposed) this.#shares.gaveBack(owner);
-      disposed ??= this.#giveUp(shelf, sandbox);
-      return disposed;
+    return this.#leased(shelf, sandbox, { owner, kind, hit: waiting !== undefined });
+  }
+
+  #leaseUsed(shelf: Shelf, sandbox: Sandbox, owner: string, kind: string | undefined, signal: AbortSignal): Lease {
+    if (signal.aborted) {
+      this.#remove(sandbox);
+      throw signal.reason;
+    }
+    this.#shares.asked(owner, this.#timing.now());
+    this.#shares.got(owner);
+    shelf.leased++;
+    this.#log.debug({ container: sandbox.id, runtime: shelf.runtime.id, owner, run: sandbox.runs }, 'leased again');
+    return this.#leased(shelf, sandbox, { owner, kind, hit: true });
+  }
+
+  #leased(
+    shelf: Shelf,
+    sandbox: Sandbox,
+    { owner, kind, hit }: { owner: string; kind: string | undefined; hit: boolean },
+  ): Lease {
+    let ended: Promise<void> | undefined;
+    const end = (how: () => Promise<void>) => {
+      if (!ended) this.#shares.gaveBack(owner);
+      ended ??= how();
+      return ended;
     };
-    return { sandbox, hit: waiting !== undefined, dispose, [Symbol.asyncDispose]: dispose };
+    const dispose = () => end(() => this.#giveUp(shelf, sandbox));
+    const giveBack = () => end(() => this.#keepUsed(shelf, sandbox, kind));
+    return { sandbox, hit, dispose, giveBack, [Symbol.asyncDispose]: dispose };
+  }
+
+  async #keepUsed(shelf: Shelf, sandbox: Sandbox, kind: string | undefined): Promise<void> {
+    const isOver = shelf.retired || this.#stop.signal.aborted || this.#link.problem !== undefined;
+    if (kind === undefined || isOver || sandbox.runs >= this.#config.reuseRuns) return this.#giveUp(shelf, sandbox);
+    shelf.leased--;
+    this.#forget(shelf);
+    this.#used.keep(kind, sandbox, this.#recipes.nextUser());
+    // A run may have come to wait for memory meanwhile.
+    this.#makeRoom();
   }
 
   /**
@@ -205,6 +255,7 @@ export class Pool {
    * gone.
    */
   async update(runtimes: readonly Runtime[]): Promise<void> {
+    this.#used.clear();
     this.#languages = new Set(runtimes.map(imageName));
     const going: Promise<unknown>[] = [];
     for (const [key, shelf] of this.#shelves) {
@@ -280,6 +331,7 @@ export class Pool {
   close(): void {
     this.#stop.abort(new CodeRunnerError('shutting_down', 'The daemon is stopping.'));
     this.#breaker[Symbol.dispose]();
+    this.#used.clear();
     clearInterval(this.#replanning);
     this.#cleaner.close();
     for (const shelf of this.#known) {
@@ -587,6 +639,7 @@ export class Pool {
   /** Room for what runs wait for: containers that only wait give way. */
   #makeRoom(): void {
     while (this.#memory.short > this.#cleaner.leavingBytes) {
+      if (this.#used.giveUpOne()) continue;
       const largest = this.#known.reduce<Shelf | undefined>(
         (most, shelf) => (shelf.idle.length > (most?.idle.length ?? 0) ? shelf : most),
         undefined,
@@ -660,6 +713,7 @@ export class Pool {
     this.#cleaner.engineDown(this.#turns.underWay > 0);
     this.#engineGone.abort(problem);
     this.#breaker.succeeded(); // from now on the link says when it can be tried
+    this.#used.clear();
     for (const shelf of this.#known) {
       for (const waiter of shelf.waiters.splice(0)) waiter.reject(problem);
       for (const sandbox of shelf.idle.splice(0)) {

@@ -20,7 +20,7 @@ export interface Kind {
 export class Recipes {
   readonly #config: Config;
   readonly #instance: string;
-  /** The user of the container created last; other daemons begin elsewhere. */
+  /** The user of the run that was prepared for last; other daemons begin elsewhere. */
   #user = randomInt(RUN_UIDS);
 
   /** @param instance labels them as this daemon's */
@@ -34,12 +34,17 @@ export class Recipes {
     return mostMemory(this.#memoryOf(kind));
   }
 
+  /** The user of another run, as {@link ContainerSpec.user}: none that lives has it, but what is much older. */
+  nextUser(): number {
+    this.#user = (this.#user + 1) % RUN_UIDS;
+    return this.#user;
+  }
+
   /** The next container of that kind. */
   next(kind: Kind): ContainerSpec {
     const { runtime, image, mount } = kind;
     const { workspaceBytes, workspaceFiles, tmpBytes, cpus, ociRuntime } = this.#config;
     const { services } = runtime;
-    this.#user = (this.#user + 1) % RUN_UIDS;
     return {
       image,
       labels: { 'coderunner.instance': this.#instance, 'coderunner.runtime': runtime.id },
@@ -49,7 +54,7 @@ export class Recipes {
         ...services.flatMap(({ executable }) => ['--service', executable]),
         ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
       ],
-      user: this.#user,
+      user: this.nextUser(),
       ...this.#memoryOf(kind),
       pids: runtime.limits.pids + sum(services.map(({ pids }) => pids)),
       cpus,

@@ -120,6 +120,12 @@ export const RunRequest = Type.Object(
       }),
     ),
     cold: Type.Optional(Type.Boolean({ description: 'Start the interpreter fresh even where a warmed one waits' })),
+    reuse: Type.Optional(
+      Type.Enum(['never', 'owner'], {
+        description:
+          'owner: a container that served another run of yours will do, once it is emptied. Left out: owner in a batch, else never',
+      }),
+    ),
   },
   closed,
 );
@@ -195,6 +201,9 @@ export const Run = Type.Object({
   warm: Type.Object({
     container: Type.Boolean({ description: 'The container was waiting' }),
     interpreter: Type.Boolean({ description: 'The interpreter was waiting in it' }),
+    reused: Type.Optional(
+      Type.Boolean({ description: 'The container had served another run of the same owner, and was emptied' }),
+    ),
   }),
   outputBytes: Type.Integer({ description: 'How much the program has printed: the next sequence number' }),
   inputBytes: Type.Integer({

@@ -49,7 +49,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
   const compile = runtime.compile && (await CompileStep.prepare(context, runtime.compile));
   const compiled = compile?.compiled;
   await agent.sendFiles(archive(context, compiled?.files ?? []));
-  const warm = { container: lease.hit, interpreter: false };
+  const warm = { container: lease.hit, interpreter: false, reused: lease.sandbox.runs > 1 };
   const outcome = (verdict: Verdict | undefined): Outcome => ({
     ...summarise(stages),
     ...(verdict ?? { state: 'succeeded', message: null }),
@@ -57,6 +57,7 @@ async function runStages(context: ExecuteContext, stages: Stage[]): Promise<Outc
     warm,
   });
   if (compile && !compiled) {
+    await lease.sandbox.raiseMemory();
     const { exit, verdict } = await compile.run(stages);
     warm.interpreter = exit.warm;
     if (verdict) return outcome(verdict);

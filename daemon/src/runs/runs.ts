@@ -10,11 +10,12 @@ import type { Config } from '../config.ts';
 import { InstallFailure } from '../packages/installation.ts';
 import type { Layer, Packages } from '../packages/packages.ts';
 import type { EngineLink } from '../pool/engine-link.ts';
-import type { Lease, Pool } from '../pool/pool.ts';
+import type { Lease, LeaseRequest, Pool } from '../pool/pool.ts';
 import {
   type BatchRequest,
   CHANNEL,
   CodeRunnerError,
+  type EndState,
   formatDuration,
   type Run,
   type RunList,
@@ -41,6 +42,8 @@ const SPECS_IN_MEMORY = 64;
 /** As characters of JSON. */
 const SMALL_SPEC = 256 * 1024;
 const RESETTLE_EVERY_MS = 5_000;
+/** Nothing had to be stopped, nor did anything go wrong with its sandbox. */
+const ENDED_BY_ITSELF: ReadonlySet<EndState> = new Set(['succeeded', 'failed', 'signaled']);
 
 export interface RunsOptions {
   config: Config;
@@ -290,22 +293,32 @@ export class Runs {
         owner: live.owner,
         memoryBytes: spec.limits.memoryBytes,
         ...(layer ? { mount: layer.mount } : {}),
+        ...this.#reuse(spec, runtime),
         signal: live.stop.signal,
       });
     } catch (error) {
       return this.#noSandbox(live, error);
     }
+    let endedByItself = false;
     try {
       // Until here a daemon that comes back finds it queued, and runs it; from here on it must not run twice.
       store.update(live.run);
-      this.#settle(live, await execute({ live, spec, runtime, lease, packages, blobs, compileCache, config }));
+      const outcome = await execute({ live, spec, runtime, lease, packages, blobs, compileCache, config });
+      endedByItself = ENDED_BY_ITSELF.has(outcome.state) && !outcome.error;
+      this.#settle(live, outcome);
     } finally {
       // In the background: whoever waits for the run does not wait for the engine to clean up.
-      void lease
-        .dispose()
-        .catch((error) => this.#options.log.warn({ err: error, run: live.id }, 'a sandbox could not be removed'));
+      void (endedByItself ? lease.giveBack() : lease.dispose()).catch((error) =>
+        this.#options.log.warn({ err: error, run: live.id }, 'a sandbox could not be removed'),
+      );
     }
     return 'done';
+  }
+
+  /** Whether the run may have a used container, and leave its own: where nothing is in it but the program and its files. */
+  #reuse({ reuse, tty, limits, options }: RunSpec, { services }: Runtime): Pick<LeaseRequest, 'reuse'> {
+    const may = this.#options.config.reuse === 'owner' && reuse === 'owner' && tty === null && services.length === 0;
+    return may ? { reuse: JSON.stringify([limits, options]) } : {};
   }
 
   /** What the run's manifest names; what installing it prints is a part of the run's output. */

@@ -36,6 +36,8 @@ export interface RunSpec {
   /** How long it goes on while nobody follows it; undefined: to its end. */
   orphanMs: number | undefined;
   cold: boolean;
+  /** Whose containers may be used that served another run: nobody's, or the owner's own. Runs that an older daemon took have none. */
+  reuse?: 'never' | 'owner';
 }
 
 const MOST_COMPONENT_BYTES = 255;
@@ -67,6 +69,7 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
     collect: checkText('A glob of produced files', request.collect ?? []),
     orphanMs: request.orphanMs,
     cold: request.cold ?? false,
+    reuse: request.reuse ?? 'never',
   };
 }
 
@@ -81,7 +84,7 @@ export function admitBatch(
 ): RunSpec[] {
   // All that is printed goes into the answer, so less of it is taken than where it passes through.
   const maxOutput = Math.min(config.maxOutput, MOST_BATCH_OUTPUT_BYTES);
-  const admitted = admit({ ...program, orphanMs: BATCH_ORPHAN_MS }, runtimes, { ...config, maxOutput });
+  const admitted = admit({ reuse: 'owner', ...program, orphanMs: BATCH_ORPHAN_MS }, runtimes, { ...config, maxOutput });
   return inputs.map((input) => withInput(admitted, input));
 }
 

@@ -37,4 +37,14 @@ describe('what a hostile program leaves', () => {
     assert.equal(run.state, 'succeeded');
     for (let next = 0; next < 2; next++) await findsNothing();
   });
+
+  it('is not there for the runs after it in the same sandbox', async () => {
+    for (let next = 0; next < 3; next++) {
+      const again = { reuse: 'owner' as const };
+      const left = await daemon.runToEnd(python(source, { args: ['leave'], ...again }));
+      assert.equal(left.stdout, LEFT, left.stderr);
+      const found = await daemon.runToEnd(python(source, { args: ['find'], ...again }));
+      assert.deepEqual([found.stdout, found.run.warm.reused], ['[]\n', true], found.stderr);
+    }
+  });
 });

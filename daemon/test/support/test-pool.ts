@@ -4,9 +4,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import pino from 'pino';
 import { type Config, loadConfig } from '../../src/config.ts';
-import type { VolumeMount } from '../../src/engine/container.ts';
 import { EngineLink } from '../../src/pool/engine-link.ts';
-import { type Lease, Pool, type Timing } from '../../src/pool/pool.ts';
+import { type Lease, type LeaseRequest, Pool, type Timing } from '../../src/pool/pool.ts';
 import type { PoolStatus } from '../../src/protocol/index.ts';
 import { Images } from '../../src/runtimes/images.ts';
 import { loadRuntimes } from '../../src/runtimes/load.ts';
@@ -98,9 +97,7 @@ export class TestPool implements AsyncDisposable {
     return until(() => this.status.idle === this.status.target && this.status.creating === 0);
   }
 
-  lease(
-    more: { owner?: string; memoryBytes?: number; mount?: VolumeMount; signal?: AbortSignal } = {},
-  ): Promise<Lease> {
+  lease(more: Partial<Omit<LeaseRequest, 'runtime'>> = {}): Promise<Lease> {
     return this.pool.lease({
       runtime: this.python,
       owner: 'ann',
