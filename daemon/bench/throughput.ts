@@ -4,6 +4,8 @@ import { loadavg } from 'node:os';
 import { performance } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 import { DaemonApi } from '../src/client/api.ts';
+import type { RunRequest } from '../src/protocol/index.ts';
+import { type Line, verdicts } from './bars.ts';
 import { bursts, growth, type Held, manyRuns, playLecture } from './crowd.ts';
 import { BenchDaemon, BUNDLE } from './daemon.ts';
 import { connectEngine } from './engine.ts';
@@ -68,19 +70,13 @@ const memoryRuns = values.runs === undefined ? undefined : positive('runs', valu
 const usual = ['table', 'batch', 'burst', 'lecture', ...(memoryRuns === undefined ? [] : ['memory'])];
 const parts = values.only === undefined ? usual : among('only', values.only, PARTS);
 
+/** How runs can be asked for, by name: what the request has besides the program. */
+const WAYS: Record<string, Partial<RunRequest>> = { fresh: {} };
+
 /** One way to run a program. */
 interface Rival {
   way: string;
   once: Once;
-}
-
-/** One line of the table. */
-interface Line extends Sustained {
-  language: Hello;
-  way: string;
-  atOnce: number;
-  /** Its rate divided by that of bare processes, as many at once or as many as were measured. */
-  againstBare: number | null;
 }
 
 const date = new Date().toISOString();
@@ -112,20 +108,19 @@ console.log(
 );
 if (values.json) await writeFile(values.json, `${JSON.stringify(report, null, 2)}\n`);
 
-async function table(): Promise<Line[]> {
+async function table(): Promise<unknown> {
   const lines: Line[] = [];
-  await using rivalResources = new AsyncDisposableStack();
   for (const language of languages) {
     // The first run brings the language into the pool, and compiles what is compiled.
     await fresh(language)(new AbortController().signal);
     await daemon.poolFull();
     const rivals: Rival[] = [
-      { way: 'bare', once: await bare(language, rivalResources) },
-      { way: 'fresh', once: fresh(language) },
+      { way: 'bare', once: await bare(language, resources) },
+      ...Object.entries(WAYS).map(([way, more]) => ({ way, once: run(sandbox, language, more) })),
       ...(language === 'python'
         ? [
             { way: 'docker run', once: await dockerRun(docker) },
-            { way: 'exec', once: await warmExec(docker, rivalResources) },
+            { way: 'exec', once: await warmExec(docker, resources) },
           ]
         : []),
     ];
@@ -140,8 +135,11 @@ async function table(): Promise<Line[]> {
     const cpu = [cpuMs.daemon, cpuMs.engine, cpuMs.programs, cpuMs.client, cpuMs.rest].map(figure);
     console.log(`| ${[...cells, againstBare === null ? '' : figure(againstBare), ...cpu].join(' | ')} |`);
   }
+  console.log();
+  for (const { what, value, bar, met } of verdicts(lines))
+    console.log(`${met ? '✔' : '✖'} ${what}: ${figure(value)} (${bar})`);
   if (!processors.seesContainers) console.log('What runs in containers is a part of “rest” on this machine.');
-  return lines;
+  return { lines, verdicts: verdicts(lines) };
 }
 
 /** All ways in turns, as many at a time. */
@@ -166,7 +164,7 @@ async function compare(
     atOnce: lanes,
     ...together(samples[index] as Measured[]),
   }));
-  const isBare = (line: { language: Hello; way: string }) => line.language === language && line.way === 'bare';
+  const isBare = (line: { language: string; way: string }) => line.language === language && line.way === 'bare';
   const reference = [...before, ...lines].findLast(isBare);
   return lines.map((line) => ({
     ...line,
