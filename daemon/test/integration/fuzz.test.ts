@@ -47,18 +47,32 @@ describe(`a daemon that is sent anything (FUZZ_SEED=${SEED})`, () => {
     const one = fc.oneof(
       message({
         type: fc.constant('run.start'),
-        request: maybe({ runtime: 'nothing' }, { files: [{ path: '../x' }] }, {}),
+        request: fc.oneof(
+          maybe({ runtime: 'nothing' }, { files: [{ path: '../x' }] }, {}),
+          fc.record({ files: fc.constant([]), key: maybe('key', 'k'.repeat(201)) }),
+        ),
       }),
       message({ type: fc.constant('run.subscribe'), id: maybe(id, 'r_0'), from: maybe(0, 1, 5, 1e9) }),
       message({ type: fc.constant('ack'), seq: maybe(0, 1, 1e9) }),
-      message({ type: fc.constant('stdin'), data: maybe('x'), encoding: maybe('utf8', 'base64') }),
+      message({
+        type: fc.constant('stdin'),
+        data: maybe('x'),
+        encoding: maybe('utf8', 'base64'),
+        seq: maybe(0, 1, 2 ** 53),
+      }),
+      message({ type: fc.constant('stdin.eof'), seq: maybe(0, 5, 1e9) }),
       message({ type: fc.constant('resize'), rows: maybe(1, 65_535), cols: maybe(80) }),
       message({ type: fc.constant('signal'), signal: maybe('SIGINT', 'SIGNONE', '__proto__') }),
       message({ type: fc.constantFrom('stdin.eof', 'run.cancel', 'run.unsubscribe', 'nothing', '__proto__') }),
     );
     const frame = fc
-      .tuple(fc.constantFrom(...Object.values(CHANNEL)), fc.nat(5), fc.uint8Array({ maxLength: 50 }))
-      .map(([channel, to, data]) => encodeFrame({ channel, handle: to, seq: 0, data: Buffer.from(data) }));
+      .tuple(
+        fc.constantFrom(...Object.values(CHANNEL)),
+        fc.nat(5),
+        fc.oneof(fc.nat(100), fc.maxSafeNat()),
+        fc.uint8Array({ maxLength: 50 }),
+      )
+      .map(([channel, to, seq, data]) => encodeFrame({ channel, handle: to, seq, data: Buffer.from(data) }));
     return fc.oneof(
       { weight: 6, arbitrary: one.map((value) => JSON.stringify(value)) },
       {
@@ -127,6 +141,43 @@ describe(`a daemon that is sent anything (FUZZ_SEED=${SEED})`, () => {
     );
     await using stream = await daemon.stream();
     await stillServes(stream);
+  });
+
+  it('gives a program each byte of its input once, whatever is sent again, over both ways at once', async () => {
+    const input = Buffer.from(
+      fc.sample(fc.uint8Array({ minLength: 20_000, maxLength: 40_000 }), { numRuns: 1, seed: SEED })[0] ?? [],
+    );
+    await using one = await daemon.stream();
+    await using other = await daemon.stream();
+    const source = "import sys\nprint('ready', flush=True)\nsys.stdout.buffer.write(sys.stdin.buffer.read())";
+    one.send({ type: 'run.start', handle: 0, request: python(source, { limits: { wallMs: 600_000 } }) });
+    await one.printed(0, 'ready');
+    const { id } = await one.state(0, 'running');
+    other.send({ type: 'run.subscribe', handle: 0, id });
+    await other.printed(0, 'ready');
+    const pieces = fc.sample(fc.tuple(fc.nat(3), fc.nat(input.length), fc.nat(2_000)), { numRuns: 300, seed: SEED });
+    for (const [way, from, size] of pieces) {
+      // Any piece may come: one that leaves a hole is refused, of any other what is new is used.
+      const data = input.subarray(from, from + size);
+      if (way === 0) one.stdin(0, data, from);
+      else if (way === 1) other.stdin(0, data, from);
+      else if (way === 2)
+        one.send({ type: 'stdin', handle: 0, seq: from, data: data.toString('base64'), encoding: 'base64' });
+      else await daemon.fetch('POST', `/v1/runs/${id}/stdin?seq=${from}`, data);
+    }
+    // Now all of it in order, in pieces that overlap.
+    for (let from = 0; from < input.length; from += 900) one.stdin(0, input.subarray(from, from + 1_000), from);
+    one.send({ type: 'stdin.eof', handle: 0, seq: input.length });
+    one.send({ type: 'stdin.eof', handle: 0, seq: input.length });
+    const run = await one.exit(0);
+    assert.equal(run.inputBytes, input.length);
+    assert.ok(one.bytes(0).subarray('ready\n'.length).equals(input));
+    const codes = new Set(
+      [...one.events, ...other.events].flatMap((event) => (event.type === 'error' ? [event.error.code] : [])),
+    );
+    // The other connection's may come when all is over.
+    codes.delete('run_ended');
+    assert.deepEqual([...codes], ['stdin_gap']);
   });
 
   it('gives exactly the same bytes from any byte on, while the program runs and after', async () => {

@@ -44,6 +44,7 @@ const runRequest = fc.record(
     collect: maybe(['*.txt']),
     priority: maybe(0),
     orphanMs: maybe(1_000),
+    key: maybe('key'),
   },
   { requiredKeys: [] },
 );
@@ -53,7 +54,7 @@ const word = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 30 }),
   fc.constantFrom('x', '%', '..', '0'.repeat(64), '9'.repeat(15), '-1', '1', 'queued', 'r_0'),
 );
-const query = fc.dictionary(fc.constantFrom('limit', 'before', 'state', 'from', 'wait', 'eof', 'other'), word);
+const query = fc.dictionary(fc.constantFrom('limit', 'before', 'state', 'from', 'wait', 'eof', 'seq', 'other'), word);
 
 async function serves(app: TestApp): Promise<void> {
   assert.equal((await app.fetch('GET', '/v1/status')).status, 200);
