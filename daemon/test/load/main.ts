@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { type LoadOptions, load } from './load.ts';
 
 const USAGE = 'Use: npm run test:load [-- --seconds N --connections N --people N --queued N --hellos N]';
-const DEFAULTS: LoadOptions = { seconds: 600, connections: 200, people: 40, queued: 5_000, hellos: 100 };
+const DEFAULTS: LoadOptions = { seconds: 600, connections: 200, people: 40, queued: 5_000, hellos: 200 };
 
 function optionsOf(args: string[]): LoadOptions {
   const names = Object.keys(DEFAULTS) as (keyof LoadOptions)[];
