@@ -1,4 +1,5 @@
 /** The HTTP side of the protocol: things as JSON. docs/protocol.md, section 2, and the OpenAPI document made from here. */
+import { Readable } from 'node:stream';
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox';
 import * as Type from 'typebox';
 import type { Config } from '../config.ts';
@@ -182,9 +183,8 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
     },
     async (request, reply) => {
       const live = runs.follow(request.owner, request.params.id);
-      const body = (request.body ?? []) as AsyncIterable<Buffer>;
       let seq = request.query.seq === undefined ? undefined : Number(request.query.seq);
-      for await (const chunk of body) {
+      for await (const chunk of bytesOf(request.body)) {
         await sendInput(live, chunk, seq);
         if (seq !== undefined) seq += chunk.length;
       }
@@ -259,11 +259,7 @@ export const routes: FastifyPluginAsyncTypebox<RouteOptions> = async (app, optio
       const announced = Number(request.headers['content-length'] ?? 0);
       if (announced > config.maxFileBytes)
         throw tooLarge('The upload', announced, config.maxFileBytes, 'CODERUNNER_MAX_FILE_BYTES');
-      await blobs.put(
-        request.owner,
-        request.params.sha256,
-        bounded((request.body ?? []) as AsyncIterable<Buffer>, config.maxFileBytes),
-      );
+      await blobs.put(request.owner, request.params.sha256, bounded(bytesOf(request.body), config.maxFileBytes));
       return reply.code(204).send(null);
     },
   );
@@ -439,6 +435,15 @@ function inputRoom(live: LiveRun): Promise<void> {
     };
     live.on('stdinTaken', done);
     live.on('state', done);
+  });
+}
+
+/** A body that is no JSON. @throws CodeRunnerError bad_request */
+function bytesOf(body: unknown): AsyncIterable<Buffer> {
+  if (body instanceof Readable) return body;
+  if (body === undefined || body === null) return Readable.from([]);
+  throw new CodeRunnerError('bad_request', 'The body is JSON, but is to be bytes.', {
+    hint: 'Send it with `Content-Type: application/octet-stream`.',
   });
 }
 

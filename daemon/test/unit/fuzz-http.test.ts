@@ -1,5 +1,6 @@
 /** Requests of every form to every route: taken or refused by name, never a defect of the daemon's. */
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import fc from 'fast-check';
@@ -96,6 +97,17 @@ describe('the HTTP side', () => {
     );
     for (const status of [200, 400, 404]) assert.ok(seen.has(status), `${status} is among ${[...seen]}`);
     await serves(app);
+  });
+
+  it('takes contents as bytes, and says so to who sends JSON', async () => {
+    const app = await anApp();
+    const empty = createHash('sha256').digest('hex');
+    for (const json of [false, 1, {}, ['x']]) {
+      const response = await app.fetch('PUT', `/v1/blobs/${empty}`, json);
+      const { error } = (await response.json()) as { error: ErrorBody };
+      assert.deepEqual([response.status, error.code], [400, 'bad_request']);
+    }
+    assert.equal((await app.fetch('PUT', `/v1/blobs/${empty}`)).status, 204);
   });
 
   it('outlives any bytes', async function () {
