@@ -8,7 +8,8 @@
  */
 import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
-import { type Budget, Demand, Pace, targets, urgency } from '../src/pool/demand.ts';
+import { type Budget, Demand, Pace, targets } from '../src/pool/demand.ts';
+import { type Line, Shares, type Turn, Turns } from '../src/pool/turns.ts';
 import { lecture, pause, seeded } from './arrivals.ts';
 
 /** Of one container, measured on two cores with Docker 20.10 (docs/performance.md): a python hello. */
@@ -69,27 +70,23 @@ interface Job {
 }
 
 /** The containers of one runtime. */
-class Shelf {
+class Shelf implements Line {
   readonly demand = new Demand();
-  /** When each run that waits came. */
-  readonly waiters: number[] = [];
+  readonly waiters: { owner: string; askedAt: number }[] = [];
   creating = 0;
-  idle = 0;
+  readonly idle = { length: 0 };
   target = 0;
   leased = 0;
   paused = false;
 
   /** Those still to be begun. */
   get missing(): number {
-    return Math.max(0, this.waiters.length + (this.paused ? 0 : this.target - this.idle) - this.creating);
+    return Math.max(0, this.waiters.length + (this.paused ? 0 : this.target - this.idle.length) - this.creating);
   }
 }
 
-/** One that waits for its turn to be made. */
-interface Creation {
-  shelf: Shelf;
-  urgency: number;
-}
+/** Arrivals do not say whose they are. */
+const OWNER = 'everybody';
 
 /** The pool, its engine and its runs, on a clock of its own. */
 class Simulation {
@@ -100,22 +97,23 @@ class Simulation {
   readonly #shelves = new Map<string, Shelf>();
   readonly #timers: { at: number; then(): void }[] = [];
   readonly #jobs = new Set<Job>();
-  readonly #queue: Creation[] = [];
+  readonly #shares = new Shares(Number.POSITIVE_INFINITY);
+  readonly #turns: Turns<Shelf, undefined>;
   readonly #outcome: Outcome = { waits: [], misses: 0, idleSeconds: 0, mostIdle: 0, created: 0, seconds: 0 };
   #now = 0;
-  #creating = 0;
 
   constructor(machine: Machine, policy: Policy) {
     this.#machine = machine;
     this.#policy = policy;
     this.#budget = { bytes: machine.memoryBytes * MEMORY_SHARE, takenBytes: 0 };
     this.#pace = new Pace({ least: machine.cores, most: machine.concurrency });
+    this.#turns = new Turns(this.#shares, machine.concurrency);
   }
 
   run(arrivals: readonly Arrival[]): Outcome {
     const end = Math.max(0, ...arrivals.map(({ at }) => at));
     for (const { runtime } of arrivals) if (!this.#shelves.has(runtime)) this.#shelves.set(runtime, new Shelf());
-    for (const shelf of this.#shelves.values()) shelf.idle = this.#policy.minimum;
+    for (const shelf of this.#shelves.values()) shelf.idle.length = this.#policy.minimum;
     for (const { at, runtime } of arrivals) this.#at(at, () => this.#lease(this.#shelves.get(runtime) as Shelf));
     for (let at = 0; at < end; at += REPLAN_MS) this.#at(at, () => this.#replan());
     this.#timers.sort((a, b) => b.at - a.at);
@@ -135,7 +133,7 @@ class Simulation {
     const passed = next - this.#now;
     for (const job of this.#jobs) job.cpuMs -= passed * rate;
     let idle = 0;
-    for (const shelf of this.#shelves.values()) idle += shelf.idle;
+    for (const shelf of this.#shelves.values()) idle += shelf.idle.length;
     this.#outcome.idleSeconds += (idle * passed) / 1000;
     this.#outcome.mostIdle = Math.max(this.#outcome.mostIdle, idle);
     this.#now = next;
@@ -166,12 +164,13 @@ class Simulation {
   #lease(shelf: Shelf): void {
     shelf.demand.arrived(this.#now);
     this.#plan();
-    if (shelf.idle > 0) {
-      shelf.idle--;
+    this.#shares.asked(OWNER, this.#now);
+    if (shelf.idle.length > 0) {
+      shelf.idle.length--;
       this.#serve(shelf, this.#now);
     } else {
       this.#outcome.misses++;
-      shelf.waiters.push(this.#now);
+      shelf.waiters.push({ owner: OWNER, askedAt: this.#now });
       this.#fill(shelf);
     }
   }
@@ -179,6 +178,7 @@ class Simulation {
   #serve(shelf: Shelf, askedAt: number): void {
     this.#outcome.waits.push(this.#now - askedAt);
     shelf.leased++;
+    this.#shares.got(OWNER);
     if (!shelf.paused) {
       shelf.paused = true;
       this.#after(REFILL_DELAY_MS, () => {
@@ -188,6 +188,7 @@ class Simulation {
     }
     this.#compute(COSTS.runCpuMs, () => {
       shelf.leased--;
+      this.#shares.gaveBack(OWNER);
       this.#compute(COSTS.removeCpuMs, () => {});
     });
   }
@@ -207,42 +208,40 @@ class Simulation {
   #replan(): void {
     this.#plan();
     for (const shelf of this.#shelves.values()) {
-      for (; shelf.idle > shelf.target; shelf.idle--) this.#compute(COSTS.removeCpuMs, () => {});
+      for (; shelf.idle.length > shelf.target; shelf.idle.length--) this.#compute(COSTS.removeCpuMs, () => {});
       this.#fill(shelf);
     }
   }
 
   #fill(shelf: Shelf): void {
     for (let missing = shelf.missing; missing > 0; missing--) {
-      const forRun = shelf.waiters.length > shelf.creating;
-      const ahead = forRun ? shelf.creating : shelf.idle + shelf.creating;
-      this.#queue.push({ shelf, urgency: urgency({ forRun, ahead }) });
+      this.#turns.add(shelf, undefined);
       shelf.creating++;
     }
-    this.#queue.sort((a, b) => b.urgency - a.urgency);
     this.#create();
   }
 
   #create(): void {
-    while (this.#creating < this.#pace.limit) {
-      const next = this.#queue.shift();
-      if (!next) return;
-      this.#creating++;
+    for (;;) {
+      const turn = this.#turns.begin(this.#now);
+      if (!turn) return;
       this.#outcome.created++;
       const begun = this.#now;
       this.#compute(COSTS.createCpuMs, () =>
-        this.#after(COSTS.createLatencyMs, () => this.#created(next.shelf, this.#now - begun)),
+        this.#after(COSTS.createLatencyMs, () => this.#created(turn, this.#now - begun)),
       );
     }
   }
 
-  #created(shelf: Shelf, tookMs: number): void {
+  #created(turn: Turn<Shelf, undefined>, tookMs: number): void {
+    const shelf = turn.line;
     shelf.creating--;
-    this.#creating--;
+    this.#turns.end(turn);
     this.#pace.ended(shelf.demand.created(tookMs));
-    const askedAt = shelf.waiters.shift();
-    if (askedAt === undefined) shelf.idle++;
-    else this.#serve(shelf, askedAt);
+    this.#turns.limit = this.#pace.limit;
+    const waiter = shelf.waiters.shift();
+    if (waiter === undefined) shelf.idle.length++;
+    else this.#serve(shelf, waiter.askedAt);
     this.#create();
   }
 }

@@ -1,5 +1,5 @@
 /**
- * How many containers of each runtime should wait, which one is made first, and how many are made at once. Arithmetic only: callers say
+ * How many containers of each runtime should wait, and how many are made at once. Arithmetic only: callers say
  * what time it is, so that `npm run bench:pool` can ask the same of a day in a second. docs/decisions/0017 tells how its numbers were
  * found.
  *
@@ -131,18 +131,6 @@ function fill(goals: readonly { from: number; to: number; bytes: number }[], byt
     left -= goal.bytes;
   }
   return counts;
-}
-
-/** More than there are ever containers. */
-const ALL = 2 ** 30;
-
-/**
- * Whose container is made first, the largest number first: what runs wait for comes before what will wait; among these, runtimes take
- * turns, so that forty runs of one do not keep the only one of another waiting.
- * @param ahead how many of the same runtime are there, or are being made, for the same purpose
- */
-export function urgency({ forRun, ahead }: { forRun: boolean; ahead: number }): number {
-  return forRun ? ALL - ahead : -ahead;
 }
 
 /** Creations are much slower together than alone: fewer at once end as many, and the first of them sooner. */

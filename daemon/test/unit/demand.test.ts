@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { type Budget, Demand, Pace, targets, urgency, type Wish } from '../../src/pool/demand.ts';
+import { type Budget, Demand, Pace, targets, type Wish } from '../../src/pool/demand.ts';
 
 const HOUR = 3_600_000;
 
@@ -160,24 +160,6 @@ describe('how many containers should wait', () => {
         assert.ok((targets([wish], roomier)[0] as number) >= (targets([wish], budget)[0] as number));
       }),
     );
-  });
-});
-
-describe('whose container is made first', () => {
-  it('is that of a run that waits, before any that will', () => {
-    fc.assert(
-      fc.property(fc.nat(100_000), fc.nat(100_000), (waiting, idle) => {
-        assert.ok(urgency({ forRun: true, ahead: waiting }) > urgency({ forRun: false, ahead: idle }));
-      }),
-    );
-  });
-
-  it('is that of the runtime with fewer ahead, so that none starves another', () => {
-    const forty = Array.from({ length: 40 }, (_, ahead) => urgency({ forRun: true, ahead }));
-    const single = urgency({ forRun: true, ahead: 0 });
-    assert.equal(forty.filter((other) => other > single).length, 0);
-    assert.equal(forty.filter((other) => other >= single).length, 1);
-    assert.ok(urgency({ forRun: false, ahead: 0 }) > urgency({ forRun: false, ahead: 1 }));
   });
 });
 
