@@ -129,10 +129,10 @@ class Chaos {
       followed = await within(LOAD_WITHIN_MS, () => `an end of ${open()}`, load.done);
     }
     await this.#settle();
-    const listed = await this.#listed(label);
+    const listed = await within(SETTLES_WITHIN_MS, 'the daemon lists its runs', this.#listed(label));
     this.#judge(followed, listed, fault);
-    await this.#stayed(listed, round);
-    await this.#measure();
+    await within(SETTLES_WITHIN_MS, 'the daemon tells how earlier runs ended', this.#stayed(listed, round));
+    await within(SETTLES_WITHIN_MS, 'what the daemon uses is known', this.#measure());
     const states = countBy(listed.map(({ state }) => state as EndState));
     for (const [state, count] of states) this.ended.set(state, (this.ended.get(state) ?? 0) + count);
     return states;

@@ -22,6 +22,8 @@ const ROOM = 2 * MOST_RUNNING;
 const LOG_LINES = 40;
 /** Whatever a daemon does, it has done by then, also on a machine that is as busy as can be. */
 const PATIENCE_MS = 90_000;
+/** It may have to be built. */
+const IMAGE_WITHIN_MS = 900_000;
 /** All that a daemon at rest has in its data folder, when none of its users uploaded anything but small programs. */
 const KNOWN_FILES =
   /^([a-z]+\.sqlite(-wal|-shm)?|daemon\.(lock|json)|daemon\.lock-journal|instance|blobs(\/[0-9a-f]{32}(\/[0-9a-f]{64})?)?)$/;
@@ -62,13 +64,17 @@ export class World implements AsyncDisposable {
   }
 
   async #prepare(): Promise<void> {
-    await using built = await TestPool.open();
-    this.#memoryBytes = ROOM * built.python.limits.memoryBytes;
-    await this.engine.load(built.images.tag(built.python));
+    await within(IMAGE_WITHIN_MS, 'the engine has the image of Python', this.#loadImage());
     for (const folder of [this.dataDir, this.#temporary, this.clientFolder]) await mkdir(folder);
     await run('mount', ['-t', 'tmpfs', '-o', `size=${DISK_BYTES},mode=700`, 'coderunner-chaos', this.dataDir]);
     await this.#writeClock(0);
     await this.startDaemon();
+  }
+
+  async #loadImage(): Promise<void> {
+    await using built = await TestPool.open();
+    this.#memoryBytes = ROOM * built.python.limits.memoryBytes;
+    await this.engine.load(built.images.tag(built.python));
   }
 
   /** The daemon of now. */
@@ -156,12 +162,14 @@ export class World implements AsyncDisposable {
     const { idle = 0, target = 0, creating = 0, leased = 0, problem = null } = python ?? {};
     if (idle !== target || target === 0) found.push(`${idle} of ${target} containers wait in the pool (${problem})`);
     if (creating + leased > 0) found.push(`${creating} containers are being made, ${leased} are leased`);
-    if (found.length > 0) return found;
     const containers = await this.containers();
     const all = await this.#allContainers();
-    if (containers.length !== idle || all.length !== idle) {
+    if (found.length > 0 || containers.length !== idle || all.length !== idle) {
       const each = all.map(({ Id, Status }) => `${Id.slice(0, 12)} ${Status}`).join(', ');
-      found.push(`the engine has ${containers.length} containers of the daemon (all: ${each}), the pool ${idle}`);
+      return [
+        ...found,
+        `the engine has ${containers.length} containers of the daemon (all: ${each}), the pool ${idle}`,
+      ];
     }
     found.push(...(await this.#strayProcesses(containers)), ...(await this.#strayFiles()));
     return found;
