@@ -46,6 +46,8 @@ const PING_WITHIN_MS = 5_000;
 const EVENT_WITHIN_MS = 500;
 /** A busy engine takes seconds to create a container; one that takes longer than this hangs. */
 const CALL_WITHIN_MS = 60_000;
+/** What the engine is removing already is gone in a moment; one that was killed at it may never come to its end. */
+const REMOVED_WITHIN_MS = 15_000;
 const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH']);
 
 export class Engine implements AsyncDisposable {
@@ -169,7 +171,7 @@ export class Engine implements AsyncDisposable {
       await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal })).catch((error) => {
         // It ended by itself, and the engine is removing it.
         if (error.statusCode !== 409) throw error;
-        return this.#call((abortSignal) => container.wait({ condition: 'removed', abortSignal }));
+        return this.#call((abortSignal) => container.wait({ condition: 'removed', abortSignal }), REMOVED_WITHIN_MS);
       });
     } catch (error) {
       if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, id);
@@ -287,7 +289,7 @@ export class Engine implements AsyncDisposable {
   }
 
   /** Asks the engine something, but not forever: an engine that hangs must not hold up a run, or the end of the daemon. */
-  async #call<T>(ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #call<T>(ask: (signal: AbortSignal) => Promise<T>, withinMs = CALL_WITHIN_MS): Promise<T> {
     const givenUp = this.#givenUp.signal;
     givenUp.throwIfAborted();
     // Not the signals themselves: an attached stream outlives the call that opened it, and would be ended by them.
@@ -295,12 +297,9 @@ export class Engine implements AsyncDisposable {
     const giveUp = () => limit.abort(givenUp.reason);
     const overdue = () =>
       limit.abort(
-        new CodeRunnerError(
-          'engine_unavailable',
-          `The container engine did not answer within ${CALL_WITHIN_MS / 1_000} s.`,
-        ),
+        new CodeRunnerError('engine_unavailable', `The container engine did not answer within ${withinMs / 1_000} s.`),
       );
-    const timer = setTimeout(overdue, CALL_WITHIN_MS);
+    const timer = setTimeout(overdue, withinMs);
     givenUp.addEventListener('abort', giveUp);
     try {
       return await ask(limit.signal);
