@@ -26,7 +26,7 @@ const HELP = `Measures how many hellos a second this machine serves, with CodeRu
   --languages LIST (python,javascript,cpp)
   --only LIST      of: table, batch, burst, lecture, memory (all but memory)
   --minutes N      how long the lecture is, in which 40 people press Run together (0.5)
-  --runs N         how many runs the daemon's memory is watched for (1000); asks for memory
+  --runs N         how many runs, in containers used again, the daemon's memory is watched for (1000); asks for memory
   --daemon FILE    another build of the daemon than the one in dist/, to compare two
   --json FILE      writes the results for programs, too
 
@@ -71,7 +71,7 @@ const usual = ['table', 'batch', 'burst', 'lecture', ...(memoryRuns === undefine
 const parts = values.only === undefined ? usual : among('only', values.only, PARTS);
 
 /** How runs can be asked for, by name: what the request has besides the program. */
-const WAYS: Record<string, Partial<RunRequest>> = { fresh: {} };
+const WAYS: Record<string, Partial<RunRequest>> = { fresh: { reuse: 'never' }, reuse: { reuse: 'owner' } };
 
 /** One way to run a program. */
 interface Rival {
@@ -90,8 +90,9 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
 const sandbox = resources.use(await Sandbox.connect(daemon));
 const processors = new Processors(daemon.pid);
 const machine = describeMachine((await daemon.status()).pool.engine.name);
-const fresh = (hello: Hello) => run(sandbox, hello);
+const fresh = (hello: Hello) => run(sandbox, hello, WAYS.fresh);
 const once = () => fresh('python')(new AbortController().signal);
+const again = run(sandbox, 'python', WAYS.reuse);
 
 console.log(
   `${machine.cpu}, ${machine.cores} cores; ${machine.kernel}; Node ${machine.node}; ${machine.engine}; load ${machine.loadBefore.toFixed(2)}`,
@@ -223,7 +224,10 @@ async function lecture(): Promise<unknown> {
 async function memory(): Promise<unknown> {
   const held: Held[] = [];
   console.log('\n| runs | the daemon’s memory, MB | open files |\n| --: | --: | --: |');
-  for await (const one of manyRuns(daemon, once, { runs: memoryRuns ?? DEFAULT_MEMORY_RUNS, lanes: MEMORY_LANES })) {
+  for await (const one of manyRuns(daemon, () => again(new AbortController().signal), {
+    runs: memoryRuns ?? DEFAULT_MEMORY_RUNS,
+    lanes: MEMORY_LANES,
+  })) {
     held.push(one);
     console.log(`| ${one.runs.toLocaleString('en')} | ${figure(one.residentBytes / MB)} | ${one.openFiles} |`);
   }
