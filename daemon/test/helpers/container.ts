@@ -75,7 +75,7 @@ export class TestRuntime implements AsyncDisposable {
   /** One run in a container of its own. */
   async run(options: RunOptions): Promise<RunEnd> {
     await using sandbox = await this.sandbox();
-    return this.runIn(sandbox, options);
+    return await this.runIn(sandbox, options);
   }
 
   sandbox(): Promise<Sandbox> {
