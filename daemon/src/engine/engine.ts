@@ -5,6 +5,7 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
@@ -46,8 +47,12 @@ const PING_WITHIN_MS = 5_000;
 const EVENT_WITHIN_MS = 500;
 /** A busy engine takes seconds to create a container; one that takes longer than this hangs. */
 const CALL_WITHIN_MS = 60_000;
-/** What the engine is removing already is gone in a moment; one that was killed at it may never come to its end. */
+/** What the engine is removing already is gone by then; one that was killed at it may never come to its end. */
 const REMOVED_WITHIN_MS = 15_000;
+/** An engine may never answer who waits for a removal that ends just then (github.com/apocas/dockerode/issues/596): it is asked again. */
+const REMOVAL_ASKED_EVERY_MS = 1_000;
+/** After an answer that says nothing. */
+const REMOVAL_PAUSE_MS = 100;
 const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH']);
 
 export class Engine implements AsyncDisposable {
@@ -167,14 +172,23 @@ export class Engine implements AsyncDisposable {
    */
   async remove(id: string): Promise<void> {
     const container = this.docker.getContainer(id);
-    try {
-      await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal })).catch((error) => {
-        // It ended by itself, and the engine is removing it.
-        if (error.statusCode !== 409) throw error;
-        return this.#call((abortSignal) => container.wait({ condition: 'removed', abortSignal }), REMOVED_WITHIN_MS);
-      });
-    } catch (error) {
-      if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, id);
+    const giveUpAt = performance.now() + REMOVED_WITHIN_MS;
+    for (;;) {
+      try {
+        await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal }));
+        return;
+      } catch (error) {
+        const { statusCode } = error as { statusCode?: number };
+        if (statusCode === 404) return;
+        // 409: it ended by itself, and the engine is removing it.
+        if (statusCode !== 409 || performance.now() > giveUpAt) throw explain(error, id);
+      }
+      const removed = this.#call(
+        (abortSignal) => container.wait({ condition: 'removed', abortSignal }),
+        REMOVAL_ASKED_EVERY_MS,
+      );
+      // Whatever became of it, the next answer tells.
+      await removed.catch(() => sleep(REMOVAL_PAUSE_MS));
     }
   }
 

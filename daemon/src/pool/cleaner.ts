@@ -17,8 +17,8 @@ export interface CleanerOptions {
   log: Logger;
   /** Resolves when no container is being made. */
   whenNoneIsMade(): Promise<void>;
-  /** Left-overs were looked for once more, and containers may be made again. */
-  onSweptAgain(): void;
+  /** Left-overs are known, and containers may be made again. */
+  onLookedThrough(): void;
 }
 
 export class Cleaner {
@@ -101,8 +101,7 @@ export class Cleaner {
     this.#engine = engine;
     await this.#sweep(engine);
     if (this.#engine !== engine) return;
-    if (this.#mayComeLate && !this.#isClosed)
-      this.#late = setTimeout(() => void this.#sweepAgain(engine), LATE_MS).unref();
+    if (this.#mayComeLate && !this.#isClosed) this.#late = setTimeout(() => void this.#sweep(engine), LATE_MS).unref();
     this.#mayComeLate = false;
   }
 
@@ -128,26 +127,26 @@ export class Cleaner {
     if (!link.problem) await this.#removeLeftOvers(link.engine);
   }
 
-  async #sweepAgain(engine: Engine): Promise<void> {
-    this.#isSweeping = true;
-    await this.#sweep(engine);
-    this.#options.onSweptAgain();
-  }
-
   async #sweep(engine: Engine): Promise<void> {
+    this.#isSweeping = true;
     // What was begun on the engine before it went away ends first, or it would be swept away half made.
     await this.#options.whenNoneIsMade();
-    await this.#removeLeftOvers(engine);
-    if (this.#engine === engine) this.#isSweeping = false; // else it went away meanwhile
+    await this.#removeLeftOvers(engine, () => {
+      if (this.#engine !== engine) return; // it went away meanwhile
+      this.#isSweeping = false;
+      this.#options.onLookedThrough();
+    });
   }
 
-  /** Never rejects: where it fails, the next time does it. */
-  async #removeLeftOvers(engine: Engine): Promise<void> {
+  /**
+   * Never rejects: where it fails, the next time does it.
+   * @param onLookedThrough called when it is known what is left over: nobody has to wait until an engine that may be slow at it has removed that
+   */
+  async #removeLeftOvers(engine: Engine, onLookedThrough = () => {}): Promise<void> {
     const { instance, link, log } = this.#options;
     try {
-      const left = (await engine.listOurs({ instance })).filter(
-        ({ id, labels }) => !this.#live.has(id) && !isInstalling(labels),
-      );
+      const ours = await engine.listOurs({ instance }).finally(onLookedThrough);
+      const left = ours.filter(({ id, labels }) => !this.#live.has(id) && !isInstalling(labels));
       await Promise.all(left.map(({ id }) => engine.remove(id)));
       if (left.length > 0) log.info({ containers: left.length }, 'removed containers that were left over');
     } catch (error) {

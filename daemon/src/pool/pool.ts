@@ -133,7 +133,10 @@ export class Pool {
     this.#cleaner = new Cleaner({
       ...options,
       whenNoneIsMade: () => this.#turns.idle(),
-      onSweptAgain: () => this.#fillAll(),
+      onLookedThrough: () => {
+        for (const shelf of this.#known) shelf.resume();
+        this.#fillAll();
+      },
     });
     this.#languages = new Set(options.runtimes.map(imageName));
     this.#used = new UsedSandboxes({
@@ -518,7 +521,7 @@ export class Pool {
   }
 
   #fillAll(): void {
-    for (const shelf of this.#shelves.values()) this.#fill(shelf);
+    for (const shelf of this.#known) this.#fill(shelf);
   }
 
   async #admit(shelf: Shelf, spec: ContainerSpec): Promise<void> {
@@ -701,11 +704,8 @@ export class Pool {
     this.#memory.most = this.#config.memoryBudget || Math.floor(engine.memoryBytes * MEMORY_SHARE);
     this.#pace = new Pace({ least: engine.processors, most: this.#config.createConcurrency });
     this.#plan();
+    // Nothing is made before what is left over is known; then all shelves are filled.
     await this.#cleaner.engineUp(engine);
-    for (const shelf of this.#shelves.values()) {
-      shelf.resume();
-      this.#fill(shelf);
-    }
   }
 
   #engineDown(problem: CodeRunnerError): void {

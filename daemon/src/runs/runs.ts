@@ -41,7 +41,8 @@ import { describeStage } from './verdict.ts';
 const SPECS_IN_MEMORY = 64;
 /** As characters of JSON. */
 const SMALL_SPEC = 256 * 1024;
-const RESETTLE_EVERY_MS = 5_000;
+/** What was told of a run is forgotten if the daemon is killed before that. */
+const RESETTLE_EVERY_MS = 1_000;
 /** Nothing had to be stopped, nor did anything go wrong with its sandbox. */
 const ENDED_BY_ITSELF: ReadonlySet<EndState> = new Set(['succeeded', 'failed', 'signaled']);
 
@@ -404,7 +405,8 @@ export class Runs {
         this.#resettle = undefined;
       }
     } catch (error) {
-      this.#options.log.error({ err: error, run: live.id }, 'the end of a run could not be written; trying again');
+      if (!this.#unsettled.has(live))
+        this.#options.log.error({ err: error, run: live.id }, 'the end of a run could not be written; trying again');
       this.#unsettled.add(live);
       this.#resettle ??= setInterval(() => {
         for (const waiting of this.#unsettled) this.#write(waiting);

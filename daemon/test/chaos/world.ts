@@ -3,11 +3,12 @@ import { execFile } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type Docker from 'dockerode';
 import { instanceFile } from '../../src/http/daemon.ts';
-import type { DaemonStatus } from '../../src/protocol/index.ts';
+import { type DaemonStatus, LIVE_STATES } from '../../src/protocol/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
 import { OwnEngine } from '../support/own-engine.ts';
 import { TestPool } from '../support/test-pool.ts';
@@ -41,8 +42,8 @@ export class World implements AsyncDisposable {
   /** The latest lines of the daemons' logs. */
   readonly log: string[] = [];
   readonly #token = randomUUID();
-  /** Processes that kept containers when the engine was killed. */
-  readonly #forsaken = new Set<string>();
+  /** Processes that kept containers when the engine was killed, with the containers. */
+  readonly #forsaken = new Map<string, string>();
   #memoryBytes = 0;
   #daemon: DaemonProcess | undefined;
 
@@ -114,7 +115,7 @@ export class World implements AsyncDisposable {
   async restartEngine(): Promise<void> {
     await this.engine.kill();
     // Docker itself forgets some of those whose containers it was just making. They must have no container, all the same.
-    for (const pid of (await this.#keepers()).keys()) this.#forsaken.add(pid);
+    for (const [pid, container] of await this.#keepers()) this.#forsaken.set(pid, container);
     await this.engine.restart();
   }
 
@@ -156,6 +157,8 @@ export class World implements AsyncDisposable {
     const { runs, pool, clients } = await this.daemon.json<DaemonStatus>('GET', '/v1/status');
     const found: string[] = [];
     if (runs.queued + runs.running > 0) found.push(`${runs.queued} runs wait and ${runs.running} run`);
+    const unwritten = this.#unwritten();
+    if (unwritten.length > 0) found.push(`the file of the history has no end of ${unwritten.join(', ')}`);
     if (clients > 0) found.push(`${clients} clients are connected`);
     if (pool.engine.state !== 'up') found.push(`the engine is down: ${pool.engine.problem}`);
     const python = pool.runtimes.find(({ runtime }) => runtime === 'python');
@@ -173,6 +176,17 @@ export class World implements AsyncDisposable {
     }
     found.push(...(await this.#strayProcesses(containers)), ...(await this.#strayFiles()));
     return found;
+  }
+
+  /** Runs of which the daemon's next life would not know that they have ended. */
+  #unwritten(): string[] {
+    const file = join(this.dataDir, 'coderunner.sqlite');
+    using history = new DatabaseSync(file, { readOnly: true, timeout: PATIENCE_MS });
+    const live = LIVE_STATES.map((state) => `'${state}'`).join(', ');
+    return history
+      .prepare(`SELECT id FROM runs WHERE state IN (${live})`)
+      .all()
+      .map(({ id }) => String(id));
   }
 
   /** Ends the daemon as an operator does. @returns what it left behind, in words */
@@ -229,7 +243,8 @@ export class World implements AsyncDisposable {
       );
       const container = new RegExp(`/${this.engine.cgroup}/([0-9a-f]+)`).exec(cgroup as string)?.[1];
       const shown = `${pid} ${(command as string).replaceAll('\0', ' ').slice(0, 100)}`;
-      if (container && !containers.includes(container)) found.push(`process of a container that is gone: ${shown}`);
+      if (container && !containers.includes(container) && !this.#isForgotten(container, command as string))
+        found.push(`process of a container that is gone: ${shown}`);
       const parent = Number(/^.*\) \S (\d+)/.exec(stat as string)?.[1]);
       if (parent === this.#daemon?.pid) found.push(`child of the daemon: ${shown}`);
     }
@@ -237,6 +252,11 @@ export class World implements AsyncDisposable {
       if (!containers.includes(container) && !this.#forsaken.has(pid))
         found.push(`${pid} keeps ${container}, which is gone`);
     return found;
+  }
+
+  /** A Docker that was killed just before it started a container may leave what would have become its first process. */
+  #isForgotten(container: string, command: string): boolean {
+    return command.startsWith('runc\0init\0') && [...this.#forsaken.values()].includes(container);
   }
 
   /** The processes by which the engine holds its containers, with the containers. */

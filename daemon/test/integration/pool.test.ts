@@ -468,6 +468,38 @@ describe('the pool, when the engine goes away', () => {
     await until(async () => (await test.containers()).length === 1);
   });
 
+  it('asks again where the engine forgets to say that it has removed a container', async () => {
+    await using proxy = await EngineProxy.start();
+    const { limits } = await pythonRuntime();
+    // There is room for the next one only when the last one is gone.
+    await using test = await TestPool.full({ poolSize: 1, memoryBudget: limits.memoryBytes, engine: proxy.address });
+    const lease = await test.lease();
+    proxy.isAlwaysRemoving = true;
+    const disposed = lease.dispose();
+    await until(() => proxy.leftWaiting > 0);
+    proxy.isAlwaysRemoving = false;
+    await disposed;
+    await until(() => test.status.idle === 1);
+    assert.deepEqual(test.logged, []);
+  });
+
+  it('makes containers while the engine still removes what an earlier daemon left', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.open({ poolSize: 1, engine: proxy.address });
+    await test.docker.createContainer({
+      Image: test.images.tag(test.python),
+      Labels: { 'coderunner.instance': test.instance, 'coderunner.runtime': 'python' },
+    });
+    const goOn = proxy.holdRemovals();
+    const started = test.pool.start();
+    await until(() => test.status.idle === 1);
+    assert.equal((await test.containers()).length, 2);
+    assert.deepEqual(test.logged, []);
+    goOn();
+    await started;
+    assert.equal((await test.containers()).length, 1);
+  });
+
   it('stops although the engine is gone', async () => {
     await using proxy = await EngineProxy.start();
     const test = await TestPool.full({ poolSize: 1, engine: proxy.address });

@@ -7,8 +7,15 @@ import { join } from 'node:path';
 import { findEngine } from '../../src/engine/discovery.ts';
 
 const CREATION = /^POST \S*\/containers\/create/;
-const SAID = JSON.stringify({ message: 'no space left on device' });
-const REFUSAL = `HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${SAID.length}\r\n\r\n${SAID}`;
+const REMOVAL = /^DELETE \S*\/containers\//;
+const WAIT = /^POST \S*\/containers\/[^/]+\/wait/;
+const REFUSAL = answer('500 Internal Server Error', 'no space left on device');
+const UNDER_WAY = answer('409 Conflict', 'removal is already in progress');
+
+function answer(status: string, message: string): string {
+  const said = JSON.stringify({ message });
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${said.length}\r\n\r\n${said}`;
+}
 
 export class EngineProxy implements AsyncDisposable {
   /** As the setting `engine` takes it. */
@@ -23,6 +30,11 @@ export class EngineProxy implements AsyncDisposable {
   refusesCreations = false;
   /** Creations that were asked for while they are refused. */
   refused = 0;
+  /** The engine says of every container that it removes it already, and never that it has. */
+  isAlwaysRemoving = false;
+  /** Who waits for such a removal. */
+  leftWaiting = 0;
+  #heldRemovals: (() => void)[] | undefined;
 
   private constructor(folder: string, enginePath: string) {
     this.#folder = folder;
@@ -58,6 +70,16 @@ export class EngineProxy implements AsyncDisposable {
     for (const connection of this.#connections) connection.pause();
   }
 
+  /** The engine takes its time for removals, until it is told to go on with them. */
+  holdRemovals(): () => void {
+    const held: (() => void)[] = [];
+    this.#heldRemovals = held;
+    return () => {
+      this.#heldRemovals = undefined;
+      for (const goOn of held) goOn();
+    };
+  }
+
   /** The engine is back. */
   async restore(): Promise<void> {
     this.#held = false;
@@ -80,11 +102,17 @@ export class EngineProxy implements AsyncDisposable {
     ] as const) {
       this.#connections.add(from);
       from.on('data', (bytes) => {
-        if (from === client && this.refusesCreations && CREATION.test(bytes.toString('latin1', 0, 100))) {
+        const asked = from === client ? bytes.toString('latin1', 0, 100) : '';
+        if (this.refusesCreations && CREATION.test(asked)) {
           this.refused++;
           client.end(REFUSAL);
           engine.destroy();
-        } else to.write(bytes);
+        } else if (this.isAlwaysRemoving && REMOVAL.test(asked)) {
+          client.end(UNDER_WAY);
+          engine.destroy();
+        } else if (this.isAlwaysRemoving && WAIT.test(asked)) this.leftWaiting++;
+        else if (this.#heldRemovals && REMOVAL.test(asked)) this.#heldRemovals.push(() => to.write(bytes));
+        else to.write(bytes);
       });
       from.on('end', () => to.end());
       from.on('error', () => {}); // 'close' follows
