@@ -38,7 +38,9 @@ export function verdicts(lines: readonly Line[]): Verdict[] {
     if (way === 'reuse' && language === 'python') found.push(atMost(`${what}: p99 ms`, times.p99Ms, REUSE_P99_MS));
     if (way === 'reuse' && language === 'cpp' && againstBare !== null)
       found.push(atLeast(`${what}: × bare`, againstBare, COMPILED_LEAST));
-    const engine = lines.find((one) => one.way === 'docker run' && one.language === language && one.atOnce === atOnce);
+    const engine = lines.findLast(
+      (one) => one.way === 'docker run' && one.language === language && one.atOnce <= atOnce,
+    );
     if (way === 'fresh' && engine)
       found.push(atLeast(`${what}: × docker run`, perSecond / engine.perSecond, FRESH_LEAST));
     return found;

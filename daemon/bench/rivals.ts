@@ -12,12 +12,14 @@ import { CLEAN_ENV, expectGreeting } from './hello.ts';
 import { PROGRAMS_FOLDER, program, requestFor } from './programs.ts';
 import type { Sandbox } from './sandbox.ts';
 
-/** The languages of the table, and how each hello is run without CodeRunner. */
+/** Ours is unchanged since it was compiled; without it each run compiles, as judges and playgrounds do. */
+const COMPILE_AND_RUN = ['sh', '-c', 'made=$(mktemp) && g++ -O2 "$0" -o "$made" && "$made" && rm "$made"'];
+
+/** The languages of the table, and what comes before the file's name where a hello is run without CodeRunner: on this machine, and in a container. */
 export const HELLOS = {
-  python: { file: 'hello.py', bare: ['/usr/bin/python3', 'hello.py'] },
-  javascript: { file: 'hello.js', bare: [process.execPath, 'hello.js'] },
-  // Ours is unchanged since it was compiled; by hand it is compiled each time, as judges and playgrounds do.
-  cpp: { file: 'hello.cpp', bare: ['sh', '-c', 'g++ -O2 hello.cpp -o "$0" && exec "$0"'] },
+  python: { file: 'hello.py', bare: ['/usr/bin/python3'], contained: ['python3'] },
+  javascript: { file: 'hello.js', bare: [process.execPath], contained: ['node'] },
+  cpp: { file: 'hello.cpp', bare: COMPILE_AND_RUN, contained: COMPILE_AND_RUN },
 } as const;
 export type Hello = keyof typeof HELLOS;
 
@@ -47,38 +49,35 @@ export function run(sandbox: Sandbox, hello: Hello, more: Partial<RunRequest> = 
 export async function bare(hello: Hello, resources: AsyncDisposableStack): Promise<Once> {
   const folder = await mkdtemp(join(tmpdir(), 'coderunner-bench-bare-'));
   resources.defer(() => rm(folder, { recursive: true, force: true }));
-  let count = 0;
-  const sample = async () => {
-    const made = join(folder, `${count++}`);
-    const argv = [...HELLOS[hello].bare, ...(hello === 'cpp' ? [made] : [])];
-    const child = spawn('prlimit', [...LIMITS, ...argv], {
+  const { bare, file } = HELLOS[hello];
+  return async () => {
+    const child = spawn('prlimit', [...LIMITS, ...bare, file], {
       cwd: PROGRAMS_FOLDER,
-      env: CLEAN_ENV,
+      env: { ...CLEAN_ENV, TMPDIR: folder },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [output] = await Promise.all([text(child.stdout), once(child, 'close')]);
     expectGreeting(output);
-    if (hello === 'cpp') await rm(made);
   };
-  return sample;
 }
 
 /** A container for each, created, started, waited for and removed. */
-export async function dockerRun(docker: Docker): Promise<Once> {
-  const image = (await anyContainerOf(docker, 'python')).Config.Image;
-  const sample = async () => {
-    const options = { image, argv: ['python3', `/work/${HELLOS.python.file}`], folder: PROGRAMS_FOLDER };
-    expectGreeting((await runInNewContainer(docker, options)).output);
-  };
-  return sample;
+export async function dockerRun(docker: Docker, hello: Hello): Promise<Once> {
+  const image = await imageOf(docker, hello);
+  const { contained, file } = HELLOS[hello];
+  const options = { image, argv: [...contained, `/work/${file}`], folder: PROGRAMS_FOLDER };
+  return async () => expectGreeting((await runInNewContainer(docker, options)).output);
 }
 
 /** Commands in one container that is up already, which holds the program. */
-export async function warmExec(docker: Docker, resources: AsyncDisposableStack): Promise<Once> {
-  const image = (await anyContainerOf(docker, 'python')).Config.Image;
-  const container = resources.use(await WarmContainer.start(docker, image));
-  const file = program(HELLOS.python.file);
-  const argv = ['python3', file.name];
+export async function warmExec(docker: Docker, hello: Hello, resources: AsyncDisposableStack): Promise<Once> {
+  const container = resources.use(await WarmContainer.start(docker, await imageOf(docker, hello)));
+  const file = program(HELLOS[hello].file);
+  const argv = [...HELLOS[hello].contained, file.name];
   await container.copyAndExec(file, argv);
   return async () => expectGreeting(await container.exec(argv));
+}
+
+async function imageOf(docker: Docker, hello: Hello): Promise<string> {
+  return (await anyContainerOf(docker, hello)).Config.Image;
 }
