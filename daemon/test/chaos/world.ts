@@ -107,7 +107,7 @@ export class World implements AsyncDisposable {
       this.log.push(line);
       if (this.log.length > LOG_LINES) this.log.shift();
     };
-    const started = DaemonProcess.start(this.dataDir, settings, onLog, true);
+    const started = DaemonProcess.start(this.dataDir, settings, { onLog, detached: true });
     this.#daemon = await within(PATIENCE_MS, 'the daemon says that it is ready', started);
   }
 

@@ -1,19 +1,23 @@
 /** Daemons beside each other, and after each other: none touches what is another's, and clients get over a change of the guard. */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFile, rm } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { chown, readdir, readFile, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Client, discover } from '../../src/client/index.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
-import { instanceFile } from '../../src/http/daemon.ts';
+import { discoveryFile, instanceFile } from '../../src/http/daemon.ts';
 import { CodeRunnerError, type DaemonStatus, type RunList } from '../../src/protocol/index.ts';
-import { DaemonProcess } from '../support/daemon-process.ts';
+import { DaemonProcess, type User } from '../support/daemon-process.ts';
 import { dataFolder, python, WAITS } from '../support/live-daemon.ts';
 import { containersOf, until } from '../support/test-pool.ts';
 
 const NEXT_VERSION = fileURLToPath(new URL('../fixtures/hygiene/next-version.mjs', import.meta.url));
+const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 const MOCHA = fileURLToPath(import.meta.resolve('mocha/bin/mocha.js'));
 const RECOVERY = fileURLToPath(new URL('recovery.test.ts', import.meta.url));
 const NEWLINE = 0x0a;
@@ -28,65 +32,120 @@ async function containersIn(dataDir: string): Promise<string[]> {
   return containersOf(docker, await readFile(instanceFile(dataDir), 'utf8'));
 }
 
-describe('two daemons on one machine', () => {
-  let mine: string;
-  let theirs: string;
-  beforeEach(async () => {
-    [mine, theirs] = await Promise.all([dataFolder(), dataFolder()]);
-  });
-  afterEach(() => Promise.all([mine, theirs].map((folder) => rm(folder, { recursive: true, force: true }))));
+/** No account of a machine has these by itself; the kernel takes any number for a user. */
+const UNUSED_UIDS = [59_001, 59_002] as const;
 
-  it('run at once, each its own runs', async () => {
-    await using first = await DaemonProcess.start(mine, WARM);
-    await using second = await DaemonProcess.start(theirs, WARM);
-    const daemons = [first, second];
-    const tags = daemons.flatMap((_, index) => [1, 2, 3].map((run) => `${index}.${run}`));
-    const printed = await Promise.all(
-      tags.map(async (tag) => {
-        const daemon = daemons[Number(tag[0])] as DaemonProcess;
-        return (await daemon.runToEnd(python(`print('${tag}')`, { args: [tag], stdin: null }))).stdout;
-      }),
-    );
-    assert.deepEqual(
-      printed,
-      tags.map((tag) => `${tag}\n`),
-    );
-    for (const [index, daemon] of daemons.entries()) {
-      const { runs } = await daemon.json<RunList>('GET', '/v1/runs');
-      const own = tags.filter((tag) => tag.startsWith(`${index}.`));
-      assert.deepEqual(runs.map(({ args }) => args[0]).sort(), own);
-    }
-    const refused = await fetch(`${second.url}/v1/runs`, { headers: { authorization: `Bearer ${first.token}` } });
-    assert.equal(refused.status, 401);
-  });
+/** Two users beside the one that runs the tests; undefined where the tests cannot start anything as they, or they cannot use what is needed. */
+function twoUsers(): [User, User] | undefined {
+  const socket = (process.env.DOCKER_HOST ?? 'unix:///var/run/docker.sock').replace('unix://', '');
+  const engine = statSync(socket, { throwIfNoEntry: false });
+  if (process.getuid?.() !== 0 || !engine) return undefined;
+  const [ann, ben] = UNUSED_UIDS.map((uid) => ({ uid, gid: engine.gid })) as [User, User];
+  const check = 'fs.accessSync(process.argv[1], 6); fs.accessSync(process.argv[2], 4)';
+  const can = spawnSync(process.execPath, ['--eval', check, socket, MAIN], ann).status === 0;
+  return can ? [ann, ben] : undefined;
+}
 
-  it('leave the containers of the other alone, also when one is killed, cleans up after itself, and stops', async () => {
-    await using first = await DaemonProcess.start(mine, WARM);
-    const { id } = await first.start(python(WAITS));
-    await first.printed(id, 'ready\n');
-    // One runs, one waits.
-    await until(async () => (await containersIn(mine)).length === 2);
-    const before = await containersIn(mine);
-    {
-      await using other = await DaemonProcess.start(theirs, WARM);
-      await until(async () => (await containersIn(theirs)).length === 1);
-      await other.end('SIGKILL');
+const USERS = twoUsers();
+if (!USERS)
+  console.log('Two daemons of two users are not tried: that takes root, and a checkout that others may read.');
+const PAIRS: readonly [string, [User, User] | undefined][] = [
+  ['of one user', undefined],
+  ...(USERS ? [['of two users', USERS] as [string, [User, User]]] : []),
+];
+
+for (const [whose, users] of PAIRS) {
+  describe(`two daemons ${whose} on one machine`, () => {
+    let mine: string;
+    let theirs: string;
+    beforeEach(async () => {
+      [mine, theirs] = await Promise.all([dataFolder(), dataFolder()]);
+      if (users)
+        await Promise.all(users.map(({ uid, gid }, index) => chown([mine, theirs][index] as string, uid, gid)));
+    });
+    afterEach(() => Promise.all([mine, theirs].map((folder) => rm(folder, { recursive: true, force: true }))));
+
+    const start = (folder: string, settings: Record<string, string>, user: User | undefined) =>
+      DaemonProcess.start(folder, { ...settings, ...(user ? { HOME: folder } : {}) }, user && { user });
+    const startFirst = () => start(mine, WARM, users?.[0]);
+    const startOther = () => start(theirs, WARM, users?.[1]);
+
+    it('run at once, each its own runs', async () => {
+      await using first = await startFirst();
+      await using second = await startOther();
+      const daemons = [first, second];
+      const tags = daemons.flatMap((_, index) => [1, 2, 3].map((run) => `${index}.${run}`));
+      const printed = await Promise.all(
+        tags.map(async (tag) => {
+          const daemon = daemons[Number(tag[0])] as DaemonProcess;
+          return (await daemon.runToEnd(python(`print('${tag}')`, { args: [tag], stdin: null }))).stdout;
+        }),
+      );
+      assert.deepEqual(
+        printed,
+        tags.map((tag) => `${tag}\n`),
+      );
+      for (const [index, daemon] of daemons.entries()) {
+        const { runs } = await daemon.json<RunList>('GET', '/v1/runs');
+        const own = tags.filter((tag) => tag.startsWith(`${index}.`));
+        assert.deepEqual(runs.map(({ args }) => args[0]).sort(), own);
+      }
+      const refused = await fetch(`${second.url}/v1/runs`, { headers: { authorization: `Bearer ${first.token}` } });
+      assert.equal(refused.status, 401);
+    });
+
+    it('leave the containers of the other alone, also when one is killed, cleans up after itself, and stops', async () => {
+      await using first = await startFirst();
+      const { id } = await first.start(python(WAITS));
+      await first.printed(id, 'ready\n');
+      // One runs, one waits.
+      await until(async () => (await containersIn(mine)).length === 2);
+      const before = await containersIn(mine);
+      {
+        await using other = await startOther();
+        await until(async () => (await containersIn(theirs)).length === 1);
+        await other.end('SIGKILL');
+      }
+      await using other = await startOther();
+      assert.equal((await other.runToEnd(python('print(1)', { stdin: null }))).run.state, 'succeeded');
+      assert.equal(await other.end('SIGTERM'), 0);
+      assert.deepEqual(await containersIn(theirs), []);
+      const now = await containersIn(mine);
+      assert.deepEqual(
+        before.filter((container) => !now.includes(container)),
+        [],
+      );
+      await first.fetch('POST', `/v1/runs/${id}/stdin?eof=1`, 'still here\n');
+      const { run, stdout } = await first.follow(id);
+      assert.equal(run.state, 'succeeded');
+      assert.equal(stdout, 'ready\ngot still here\n');
+    });
+
+    if (users) {
+      const [, ben] = users;
+      /** What a program of Ben's does, as the kernel lets him. @returns what it printed */
+      const asBen = async (source: string, ...args: string[]) => {
+        const { stdout } = await promisify(execFile)(process.execPath, ['--eval', source, ...args], { ...ben });
+        return stdout;
+      };
+
+      it('keep what is of one from the other', async () => {
+        await using first = await startFirst();
+        assert.equal((await first.runToEnd(python('print(1)', { stdin: null }))).run.state, 'succeeded');
+        const names = await readdir(mine);
+        assert.ok(names.includes(basename(discoveryFile(mine))));
+        const files = [mine, ...names.map((name) => join(mine, name)), `/proc/${first.pid}/environ`];
+        const open =
+          'for (const path of process.argv.slice(1)) try { fs.closeSync(fs.openSync(path)); console.log(path) } catch {}';
+        assert.equal(await asBen(open, ...files, theirs), `${theirs}\n`);
+        const signal = 'try { process.kill(process.argv[1], "SIGKILL") } catch ({ code }) { console.log(code) }';
+        assert.equal(await asBen(signal, `${first.pid}`), 'EPERM\n');
+        await assert.rejects(start(mine, WARM, ben), /did not start/);
+        assert.equal((await first.runToEnd(python('print(2)', { stdin: null }))).stdout, '2\n');
+      });
     }
-    await using other = await DaemonProcess.start(theirs, WARM);
-    assert.equal((await other.runToEnd(python('print(1)', { stdin: null }))).run.state, 'succeeded');
-    assert.equal(await other.end('SIGTERM'), 0);
-    assert.deepEqual(await containersIn(theirs), []);
-    const now = await containersIn(mine);
-    assert.deepEqual(
-      before.filter((container) => !now.includes(container)),
-      [],
-    );
-    await first.fetch('POST', `/v1/runs/${id}/stdin?eof=1`, 'still here\n');
-    const { run, stdout } = await first.follow(id);
-    assert.equal(run.state, 'succeeded');
-    assert.equal(stdout, 'ready\ngot still here\n');
   });
-});
+}
 
 describe('two suites of tests on one machine', () => {
   const suites: ChildProcess[] = [];

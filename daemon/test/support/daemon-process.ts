@@ -12,6 +12,21 @@ const MAIN = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url));
 /** Of the log, for the message of a daemon that does not start. */
 const MOST_LINES = 200;
 
+export interface DaemonProcessOptions {
+  /** Is given each line of the daemon's log. */
+  onLog?(line: string): void;
+  /** Ctrl+C does not end it, and somebody else must. */
+  detached?: boolean;
+  /** Whose it is; that of the tests where it is left out. */
+  user?: User;
+}
+
+/** A user of this machine, with the group that may use the container engine. */
+export interface User {
+  uid: number;
+  gid: number;
+}
+
 export class DaemonProcess extends DaemonClient implements AsyncDisposable {
   readonly #child: ChildProcess;
 
@@ -20,28 +35,24 @@ export class DaemonProcess extends DaemonClient implements AsyncDisposable {
     this.#child = child;
   }
 
-  /**
-   * @param settings environment variables of the daemon; no container waits unless they ask for it
-   * @param onLog is given each line of the daemon's log
-   * @param detached Ctrl+C does not end it, and somebody else must
-   */
+  /** @param settings environment variables of the daemon; no container waits unless they ask for it */
   static async start(
     dataDir: string,
     settings: Record<string, string> = {},
-    onLog: (line: string) => void = () => {},
-    detached = false,
+    { onLog, detached = false, user }: DaemonProcessOptions = {},
   ): Promise<DaemonProcess> {
     const child = spawn(process.execPath, [MAIN, 'start', '--foreground'], {
       env: { ...process.env, CODERUNNER_POOL_SIZE: '0', ...settings, CODERUNNER_DATA_DIR: dataDir },
       stdio: ['ignore', 'inherit', 'pipe'],
       detached,
+      ...user,
     });
     const said: string[] = [];
     const ready = new Promise<boolean>((resolve) => {
       createInterface({ input: child.stderr })
         .on('line', (line) => {
           said.push(line);
-          onLog(line);
+          onLog?.(line);
           if (line.includes('"msg":"ready"')) resolve(true);
           if (said.length > MOST_LINES) said.shift();
         })
