@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 static char outside[] = "/tmp/places-test-XXXXXX";
@@ -102,4 +103,44 @@ TEST(deep, "a tree deeper than any path, and than there are descriptors, goes")
     close(folder);
     CHECK(places_empty_folder(root));
     check_emptied(root);
+}
+
+/* A place as it is before the first run, in memory of its own: on a disk others write, too. */
+static struct places make_place(void)
+{
+    struct places places = {.count = 1, .all = true};
+    struct place *place = &places.each[0];
+    struct statvfs usage;
+    struct stat root;
+    strcpy(place->path, "/dev/shm/places-test-XXXXXX");
+    MUST(mkdtemp(place->path) != NULL && chmod(place->path, 0770) == 0);
+    MUST(stat(place->path, &root) == 0 && statvfs(place->path, &usage) == 0);
+    place->mode = root.st_mode;
+    place->owner = root.st_uid;
+    place->group = root.st_gid;
+    place->blocks = usage.f_blocks - usage.f_bfree;
+    place->inodes = usage.f_files - usage.f_ffree;
+    return places;
+}
+
+TEST(held, "a place is not clean as long as somebody holds what was removed from it")
+{
+    struct failure failure = {0};
+    struct places places = make_place();
+    char path[PLACE_PATH_BYTES + 8], why[PLACE_PATH_BYTES + 64];
+    CHECK(places_are_clean(&places, &failure));
+    snprintf(path, sizeof path, "%s/held", places.each[0].path);
+    int held = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600);
+    MUST(held >= 0 && write(held, "x", 1) == 1);
+    CHECK(!places_are_clean(&places, &failure) && places_empty(&places));
+    CHECK(!places_are_clean(&places, &failure) && failure_is(&failure, FAIL_NOT_CLEAN));
+    snprintf(why, sizeof why, "Something that was removed from %s is still in use.", places.each[0].path);
+    CHECK(strcmp(failure.message, why) == 0);
+    MUST(ftruncate(held, 0) == 0);
+    CHECK(!places_are_clean(&places, &failure)); /* an empty file is one, too */
+    MUST(close(held) == 0);
+    CHECK(places_are_clean(&places, &failure));
+    places.each[0].blocks++;
+    CHECK(!places_are_clean(&places, &failure)); /* less in use than there was is not how it was, either */
+    MUST(rmdir(places.each[0].path) == 0);
 }
