@@ -38,6 +38,8 @@ export interface RunOptions {
   tty?: TtySize;
   react?: Reaction[];
   warm: boolean;
+  /** Output that it may send for now; what no test prints so much as, where nothing else is said. */
+  creditBytes?: number;
   /** What differs from the usual limits. */
   limits?: Partial<StageStart['limits']>;
 }
@@ -95,7 +97,7 @@ export class TestRuntime implements AsyncDisposable {
       if (next.signal !== undefined) agent.signal(next.signal);
     };
     await agent.sendFiles(archive(options.files));
-    agent.credit(CREDIT_BYTES);
+    agent.credit(options.creditBytes ?? CREDIT_BYTES);
     const end = agent.runStage(this.#start(options));
     if (!options.tty) agent.stdin(Buffer.from(options.stdin ?? ''), true);
     return { ...(await end), stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };

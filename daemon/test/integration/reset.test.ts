@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
 import { AgentFailure, AgentGone } from '../../src/agent/agent.ts';
 import type { Sandbox } from '../../src/pool/sandbox.ts';
+import { STDIN_WINDOW_BYTES } from '../../src/protocol/index.ts';
 import { type RunEnd, type RunOptions, TestRuntime } from '../helpers/container.ts';
 
 const HOSTILE = { files: fileURLToPath(new URL('../fixtures/reset/', import.meta.url)), entry: 'hostile.py' };
@@ -34,8 +35,11 @@ describe('a sandbox that is used again', () => {
   });
   after(() => python[Symbol.asyncDispose]());
 
-  const run = (sandbox: Sandbox, more: Pick<RunOptions, 'args' | 'limits'>, of = HOSTILE): Promise<RunEnd> =>
-    python.runIn(sandbox, { ...of, warm: true, ...more });
+  const run = (
+    sandbox: Sandbox,
+    more: Pick<RunOptions, 'args' | 'limits' | 'stdin' | 'creditBytes'>,
+    of = HOSTILE,
+  ): Promise<RunEnd> => python.runIn(sandbox, { ...of, warm: true, ...more });
   const look = async (sandbox: Sandbox): Promise<{ uid: number; found: string[] }> => {
     const { stdout, stderr } = await run(sandbox, { args: ['look'] });
     assert.equal(stderr.toString(), '');
@@ -113,6 +117,25 @@ describe('a sandbox that is used again', () => {
     assert.deepEqual([printing.cause, printing.stdout.length], ['output', 10]);
     await sandbox.reset(4);
     assert.deepEqual(await look(sandbox), { uid: 10_005, found: [] });
+  });
+
+  it('sends nothing on the credit of the run before', async () => {
+    await using sandbox = await python.sandbox();
+    const { agent } = sandbox;
+    await look(sandbox);
+    await sandbox.reset(1);
+    let input = STDIN_WINDOW_BYTES;
+    agent.onStdinCredit = (bytes) => {
+      input -= bytes;
+      if (input === 0) agent.credit(2_000);
+    };
+    // One that sends more than it may is not heard any longer.
+    const { stdout } = await run(sandbox, {
+      args: ['print_and_read'],
+      stdin: 'x'.repeat(STDIN_WINDOW_BYTES),
+      creditBytes: 0,
+    });
+    assert.equal(stdout.length, 1_001);
   });
 
   it('is not for the user that it was for, nor before a run, nor is anything taken meanwhile', async () => {
