@@ -47,6 +47,20 @@ export interface ChaosReport {
   most: Usage;
 }
 
+/** What was tried and what held, for people. */
+export function inWords({ tried, ended, usage: { before, after }, most }: ChaosReport): string {
+  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
+  const ends = [...ended].map(([state, count]) => `${count} ${state}`);
+  return [
+    'Tried:',
+    ...[...tried].sort().map(([name, count]) => `  ${count} × ${FAULTS[name]?.title}`),
+    `Held, after each: every run has one end (${ends.join(', ')}), which its client was told and which stays; no`,
+    '  container, process or file is left; the pool is full; descriptors and memory are back:',
+    `  descriptors ${before.descriptors} before, ${after.descriptors} after, ${most.descriptors} at most;`,
+    `  memory ${mib(before.residentBytes)} before, ${mib(after.residentBytes)} after, ${mib(most.residentBytes)} at most.`,
+  ].join('\n');
+}
+
 /** Something that must hold does not. */
 export class Violation extends Error {
   override readonly name = 'Violation';

@@ -10,7 +10,7 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { OwnEngine } from '../support/own-engine.ts';
-import { runChaos, Violation } from './chaos.ts';
+import { inWords, runChaos, Violation } from './chaos.ts';
 import { FAULTS } from './faults.ts';
 
 const { values: options } = parseArgs({
@@ -37,21 +37,7 @@ const stop = new AbortController();
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => stop.abort());
 try {
   const report = await runChaos({ rounds, seed, faults: options.fault, signal: stop.signal, onRound: console.log });
-  const mib = (bytes: number) => `${Math.round(bytes / 2 ** 20)} MiB`;
-  const { before, after } = report.usage;
-  console.log('\nTried:');
-  for (const [name, count] of [...report.tried].sort()) console.log(`  ${count} × ${FAULTS[name]?.title}`);
-  const ends = [...report.ended].map(([state, count]) => `${count} ${state}`);
-  console.log(
-    `Held, after each: every run has one end (${ends.join(', ')}), which its client was told and which stays; no`,
-  );
-  console.log('  container, process or file is left; the pool is full; descriptors and memory are back:');
-  console.log(
-    `  descriptors ${before.descriptors} before, ${after.descriptors} after, ${report.most.descriptors} at most;`,
-  );
-  console.log(
-    `  memory ${mib(before.residentBytes)} before, ${mib(after.residentBytes)} after, ${mib(report.most.residentBytes)} at most.`,
-  );
+  console.log(`\n${inWords(report)}`);
 } catch (error) {
   if (!(error instanceof Violation)) throw error;
   console.error(`\nVIOLATED: ${error.message}`);

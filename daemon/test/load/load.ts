@@ -424,6 +424,7 @@ function secretOf(owner: string): string {
 }
 
 function waits({ waits }: Load): string {
+  if (waits.length === 0) return 'none came to run';
   return `p50 ${ms(quantile(waits, 0.5))}, p99 ${ms(quantile(waits, 0.99))}`;
 }
 

@@ -55,28 +55,33 @@ export class SharedDaemon implements AsyncDisposable {
 
   /** Those of its own: each container has one more. */
   async descriptors(owner: string): Promise<number> {
-    const containers = await this.quiet(owner);
-    return this.#open - containers;
+    await this.quiet(owner);
+    const { docker } = await findEngine('');
+    const containers = await containersOf(docker, await this.#instance());
+    return this.#open - containers.length;
+  }
+
+  #instance(): Promise<string> {
+    return readFile(instanceFile(this.#dataDir), 'utf8');
   }
 
   get #open(): number {
     return readdirSync(`/proc/${this.pid}/fd`).length;
   }
 
-  /** Resolves when nothing runs and one container of each language waits. @returns how many there are */
-  async quiet(owner: string): Promise<number> {
+  /** Resolves when nothing runs and one container of each language waits. */
+  async quiet(owner: string): Promise<void> {
     const client = this.client(owner);
     for (;;) {
       const { runtimes } = await client.json<PoolStatus>('GET', '/v1/pool');
-      if (runtimes.every(({ idle, target, leased }) => leased === 0 && idle >= Math.min(1, target)))
-        return runtimes.reduce((sum, { idle, creating }) => sum + idle + creating, 0);
+      if (runtimes.every(({ idle, target, leased }) => leased === 0 && idle >= Math.min(1, target))) return;
       await delay(20);
     }
   }
 
   /** Ends the daemon. @returns containers that it left */
   async end(): Promise<number> {
-    const instance = await readFile(instanceFile(this.#dataDir), 'utf8');
+    const instance = await this.#instance();
     await this[Symbol.asyncDispose]();
     const { docker } = await findEngine('');
     return (await containersOf(docker, instance)).length;
