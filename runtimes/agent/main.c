@@ -131,7 +131,7 @@ static bool prepare(const struct options *options, struct failure *failure)
 {
     agent.outbox.fd = STDOUT_FILENO;
     agent.host = (struct stage_host){.user = options->user, .workspace = options->workspace, .services = options->services, .warm = WARM_NONE};
-    if (!privileges_prepare(options->user, failure) || !workspace_open(&agent.workspace, options->workspace, failure) ||
+    if (!privileges_prepare(options->user, options->workspace, failure) || !workspace_open(&agent.workspace, options->workspace, failure) ||
         !launch_prepare(failure) || !open_signals(failure))
         return false;
     if (fcntl(STDIN_FILENO, F_SETFL, O_NONBLOCK) != 0 || fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK) != 0)

@@ -63,7 +63,18 @@ void privileges_use_own_rights(void)
     setfsuid(0);
 }
 
-bool privileges_prepare(struct identity run_user, struct failure *failure)
+/*
+ * Podman gives a folder in memory to root, with the rights that it has in the image: then it is for everybody in the container, which
+ * are the run users. Whether they can use it is for workspace_open to say.
+ */
+static void offer_folder_of_root(const char *path)
+{
+    struct stat folder;
+    if (stat(path, &folder) == 0 && folder.st_uid == 0)
+        chmod(path, 01777);
+}
+
+bool privileges_prepare(struct identity run_user, const char *workspace, struct failure *failure)
 {
     if (getpid() != 1)
         return failure_set(failure, FAIL_BAD_ENVIRONMENT,
@@ -77,6 +88,7 @@ bool privileges_prepare(struct identity run_user, struct failure *failure)
     const struct rlimit no_core = {0, 0};
     close_inherited();
     umask(022);
+    offer_folder_of_root(workspace);
     if (!take_over_signals() || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || setrlimit(RLIMIT_CORE, &no_core) != 0)
         return failure_set_errno(failure, "its set-up");
     if (setgroups(0, NULL) != 0 || !use_rights_of(run_user))

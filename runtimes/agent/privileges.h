@@ -16,9 +16,10 @@ struct identity {
 
 /*
  * Checks that this is the first process of a container that lets it do its work, drops everything else, and puts itself out of the
- * program's reach. From here on the process opens and creates files as the run user.
+ * program's reach. The workspace becomes the run users' where the engine left it to root. From here on the process opens and creates files
+ * as the run user.
  */
-bool privileges_prepare(struct identity run_user, struct failure *failure);
+bool privileges_prepare(struct identity run_user, const char *workspace, struct failure *failure);
 
 /* Opens and creates files as another run user from here on. False where the kernel has no way to. */
 bool privileges_change(struct identity run_user);

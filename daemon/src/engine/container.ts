@@ -78,14 +78,29 @@ const WORKSPACE = '/workspace';
 const GVISOR = /^runsc\b/;
 const GVISOR_PIDS = 512;
 
-function workspaceOptions({ workspaceBytes, workspaceFiles }: ContainerSpec, uid: number): string {
-  return `rw,exec,nosuid,nodev,size=${workspaceBytes},nr_inodes=${workspaceFiles},uid=${uid},gid=${RUN_GID},mode=0700`;
+/** Processes of one run user in all sandboxes of the machine: so many that it never counts before the limit of the sandbox does. */
+const PODMAN_NPROC = 4_096;
+
+/** What the sandboxes of an engine have in common. */
+export interface EngineTraits {
+  isPodman: boolean;
+  /** The profile, as the engine takes it: JSON for Docker, a path for Podman. */
+  seccomp: string;
 }
 
-/** @param seccomp the profile, as the engine takes it: JSON for Docker, a path for Podman */
-export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCreateOptions {
+/** A folder in memory. Podman takes neither a number of files nor an owner: there, everybody in the sandbox may use it, which is one user. */
+function tmpfs({ isPodman }: EngineTraits, bytes: number, files: number, owner?: { uid: number; gid: number }): string {
+  const options = `rw,exec,nosuid,nodev,size=${bytes}`;
+  if (isPodman) return `${options},mode=1777`;
+  const mode = owner ? `uid=${owner.uid},gid=${owner.gid},mode=0700` : 'mode=1777';
+  return `${options},nr_inodes=${files},${mode}`;
+}
+
+/** A sandbox, as an engine with these traits takes it. */
+export function createOptions(spec: ContainerSpec, traits: EngineTraits): ContainerCreateOptions {
   const uid = uidOf(spec.user);
-  const memoryBytes = spec.firstMemoryBytes ?? spec.memoryBytes;
+  // Podman does not change the limit of a container that runs (4.3: not at all), and what is promised is the program's.
+  const memoryBytes = traits.isPodman ? spec.memoryBytes : (spec.firstMemoryBytes ?? spec.memoryBytes);
   const { mounts = [], network, resolvesNames = false } = spec;
   return {
     Image: spec.image,
@@ -112,7 +127,11 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       MaskedPaths: MASKED,
       CapDrop: ['ALL'],
       CapAdd: ['SETUID', 'SETGID', 'KILL'],
-      SecurityOpt: ['no-new-privileges', `seccomp=${seccomp}`],
+      SecurityOpt: [
+        'no-new-privileges',
+        `seccomp=${traits.seccomp}`,
+        ...(traits.isPodman ? [`mask=${MASKED.join(':')}`] : []), // it takes no notice of the list
+      ],
       Memory: memoryBytes,
       MemorySwap: memoryBytes,
       PidsLimit: spec.pids + (GVISOR.test(spec.ociRuntime ?? '') ? GVISOR_PIDS : 0),
@@ -122,10 +141,16 @@ export function createOptions(spec: ContainerSpec, seccomp: string): ContainerCr
       Ulimits: [
         { Name: 'core', Soft: 0, Hard: 0 },
         { Name: 'nofile', Soft: 1024, Hard: 1024 },
+        // Podman asks for a million processes where none are named, which a Podman that may not raise limits is refused.
+        ...(traits.isPodman ? [{ Name: 'nproc', Soft: PODMAN_NPROC, Hard: PODMAN_NPROC }] : []),
       ],
       Tmpfs: {
-        ...(mounts.some(({ target }) => target === WORKSPACE) ? {} : { [WORKSPACE]: workspaceOptions(spec, uid) }),
-        '/tmp': `rw,exec,nosuid,nodev,size=${spec.tmpBytes},nr_inodes=${spec.tmpFiles ?? TMP_FILES},mode=1777`,
+        ...(mounts.some(({ target }) => target === WORKSPACE)
+          ? {}
+          : { [WORKSPACE]: tmpfs(traits, spec.workspaceBytes, spec.workspaceFiles, { uid, gid: RUN_GID }) }),
+        '/tmp': tmpfs(traits, spec.tmpBytes, spec.tmpFiles ?? TMP_FILES),
+        // Podman makes this one writable, and without a limit, in every container that is read-only.
+        ...(traits.isPodman ? { '/var/tmp': 'ro,nosuid,nodev,noexec' } : {}),
       },
       Mounts: mounts.map(({ volume, target, readOnly }) => ({
         Type: 'volume',

@@ -10,7 +10,7 @@ import type Docker from 'dockerode';
 import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
 import { Attachment } from './attachment.ts';
-import { type ContainerSpec, createOptions } from './container.ts';
+import { type ContainerSpec, createOptions, type EngineTraits } from './container.ts';
 import { findEngine, ping } from './discovery.ts';
 
 const INSTANCE_LABEL = 'coderunner.instance';
@@ -64,7 +64,7 @@ export class Engine implements AsyncDisposable {
   readonly memoryBytes: number;
   /** The processors of that machine; 1 where it does not tell. */
   readonly processors: number;
-  readonly #seccomp: string;
+  readonly #traits: EngineTraits;
   readonly #outOfMemory: OutOfMemoryEvents;
   /** Ends what is asked of an engine that was given up. */
   readonly #givenUp = new AbortController();
@@ -73,14 +73,14 @@ export class Engine implements AsyncDisposable {
     docker: Docker,
     name: string,
     { MemTotal, NCPU }: { MemTotal?: number; NCPU?: number },
-    seccomp: string,
+    traits: EngineTraits,
     outOfMemory: OutOfMemoryEvents,
   ) {
     this.docker = docker;
     this.memoryBytes = MemTotal || Number.POSITIVE_INFINITY;
     this.processors = NCPU || 1;
     this.name = name;
-    this.#seccomp = seccomp;
+    this.#traits = traits;
     this.#outOfMemory = outOfMemory;
   }
 
@@ -96,7 +96,7 @@ export class Engine implements AsyncDisposable {
       docker,
       `${isPodman ? 'Podman' : 'Docker'} ${version.Version}`,
       info,
-      seccomp,
+      { isPodman, seccomp },
       await OutOfMemoryEvents.listen(docker),
     );
   }
@@ -121,11 +121,11 @@ export class Engine implements AsyncDisposable {
     signal.throwIfAborted();
     try {
       // Said apart, or dockerode would send all of it a second time in the address.
-      const said = { _query: {}, _body: createOptions(spec, this.#seccomp) } as Docker.ContainerCreateOptions;
+      const said = { _query: {}, _body: createOptions(spec, this.#traits) } as Docker.ContainerCreateOptions;
       const container = await this.#call((abortSignal) => this.docker.createContainer({ ...said, abortSignal }));
       const { id } = container;
       try {
-        const attachment = await this.#call((abortSignal) => attach(container, abortSignal));
+        const attachment = await this.#call((abortSignal) => attach(this.docker, id, abortSignal));
         await this.#call((abortSignal) => container.start({ abortSignal }));
         signal.throwIfAborted();
         return {
@@ -178,10 +178,8 @@ export class Engine implements AsyncDisposable {
         await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal }));
         return;
       } catch (error) {
-        const { statusCode } = error as { statusCode?: number };
-        if (statusCode === 404) return;
-        // 409: it ended by itself, and the engine is removing it.
-        if (statusCode !== 409 || performance.now() > giveUpAt) throw explain(error, id);
+        if ((error as { statusCode?: number }).statusCode === 404) return;
+        if (!isEnding(error) || performance.now() > giveUpAt) throw explain(error, id);
       }
       const removed = this.#call(
         (abortSignal) => container.wait({ condition: 'removed', abortSignal }),
@@ -386,9 +384,29 @@ function containerOf(line: string): string | undefined {
   }
 }
 
-async function attach(container: Docker.Container, abortSignal: AbortSignal): Promise<Attachment> {
-  const options = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true, abortSignal };
-  return new Attachment((await container.attach(options)) as unknown as Socket);
+/** Asked for without dockerode's `attach`, which says the options a second time as the request's body: Podman gives that to the program. */
+async function attach(docker: Docker, id: string, abortSignal: AbortSignal): Promise<Attachment> {
+  const request = {
+    path: `/containers/${id}/attach?`,
+    method: 'POST',
+    options: { stream: true, stdin: true, stdout: true, stderr: true },
+    headers: { 'Content-Type': 'text/plain' },
+    file: Buffer.alloc(0),
+    hijack: true,
+    isStream: true,
+    statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+    abortSignal,
+  };
+  const socket = await new Promise<Socket>((resolve, reject) => {
+    docker.modem.dial(request, (error, stream) => (error ? reject(error) : resolve(stream as Socket)));
+  });
+  return new Attachment(socket);
+}
+
+/** Whether a container cannot be removed since it ended by itself, and the engine is removing it: what Docker says, and Podman. */
+function isEnding(error: unknown): boolean {
+  const { statusCode, message } = error as { statusCode?: number; message: string };
+  return statusCode === 409 || (statusCode === 500 && message.includes('container state improper'));
 }
 
 function explain(error: unknown, image: string): Error {

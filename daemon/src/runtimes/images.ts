@@ -385,8 +385,8 @@ export class Images {
     for (const { RepoTags, Labels } of await docker.listImages({ filters: { label: [IMAGE_LABEL] } })) {
       if (!concerns(Labels[IMAGE_LABEL] ?? '')) continue;
       for (const claim of RepoTags ?? []) {
-        // Podman says whose registry it is: its own.
-        const [, tag, user] = /^(?:localhost\/)?(.+:[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
+        // Podman says whose registry it is: its own, or the one that Docker would mean.
+        const [, tag, user] = /^(?:localhost\/|docker\.io\/)?(.+:[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
         if (tag === undefined || user === undefined || present.has(tag)) continue;
         users.set(tag, [...(users.get(tag) ?? []), user]);
       }
