@@ -353,6 +353,23 @@ describe('the pool', () => {
     assert.equal(other.status.idle, 1);
   });
 
+  it('serves who waits for a language that is changed while it looks for what was left', async () => {
+    await using test = await TestPool.open({ poolSize: 0 });
+    const { docker } = test;
+    const list = docker.listContainers.bind(docker);
+    const { promise: told, resolve: tell } = Promise.withResolvers<void>();
+    docker.listContainers = (async (...options: Parameters<typeof list>) => {
+      await told;
+      return list(...options);
+    }) as typeof docker.listContainers;
+    const started = test.pool.start();
+    const lease = test.lease();
+    await test.pool.update([{ ...test.python, version: 'changed' }]);
+    tell();
+    await using _ = await lease;
+    await started;
+  });
+
   it('leaves nothing behind when it stops, also while it fills', async () => {
     const { docker } = await findEngine('');
     let instance: string;
