@@ -66,6 +66,8 @@ describe('the daemon', () => {
       'coderunner_leases{runtime="python",result="miss"} 2',
     ])
       assert.ok(text.split('\n').includes(line), line);
+    // The others of its kind would need a timer that wakes the daemon all the time.
+    assert.deepEqual(text.match(/^nodejs_eventloop_lag\w+(?= )/gm), ['nodejs_eventloop_lag_seconds']);
   });
 
   it('describes its API, every request of it', async () => {
