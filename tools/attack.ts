@@ -21,7 +21,16 @@ import { type Alteration, AlteredEngine } from '../daemon/test/support/altered-e
 import type { Tried } from './attack-reporter.ts';
 
 const TESTS = 'daemon/test/integration';
-const ALL = [`${TESTS}/attack*.test.ts`, `${TESTS}/hardening.test.ts`, `${TESTS}/limits.test.ts`];
+const AGAIN = [`${TESTS}/reset.test.ts`];
+const REUSED = [`${TESTS}/reuse.test.ts`];
+const ALL = [
+  `${TESTS}/attack*.test.ts`,
+  `${TESTS}/podman.test.ts`,
+  ...AGAIN,
+  ...REUSED,
+  `${TESTS}/hardening.test.ts`,
+  `${TESTS}/limits.test.ts`,
+];
 const DOORS = [`${TESTS}/attack-escape.test.ts`, `${TESTS}/hardening.test.ts`];
 const PROGRAMS = [`${TESTS}/attack.test.ts`, `${TESTS}/hardening.test.ts`];
 const LIARS = [`${TESTS}/attack-outside.test.ts`];
@@ -196,6 +205,41 @@ const PROTECTIONS: Record<string, Protection> = {
     ],
     tests: DOORS,
     only: 'finds no way (?:to its agent|to more rights|to the machine)',
+  },
+  emptying: {
+    without: 'the agent neither empties a used container nor looks whether it is empty',
+    agent: [
+      { file: 'main.c', piece: '!agent.removed && !remove_as_user()', by: 'agent.removed && !remove_as_user()' },
+      { file: 'main.c', piece: 'if (is_clean(&unclean))', by: 'if (agent.removed || is_clean(&unclean))' },
+    ],
+    tests: AGAIN,
+    only: 'leaves',
+  },
+  proof: {
+    without: 'the agent empties a used container, but does not look whether it is empty',
+    agent: [{ file: 'main.c', piece: 'if (is_clean(&unclean))', by: 'if (agent.removed || is_clean(&unclean))' }],
+    tests: AGAIN,
+    only: 'leaves what cannot be removed',
+  },
+  nextUser: {
+    without: 'a used container’s next run is the same user',
+    agent: [
+      {
+        file: 'main.c',
+        piece: 'agent.next_user = (struct identity){.uid = uid,',
+        by: 'agent.next_user = (struct identity){.uid = agent.host.user.uid + 0 * uid,',
+      },
+    ],
+    tests: AGAIN,
+    only: 'another user’s',
+  },
+  sameOwner: {
+    without: 'the daemon does not ask whose a used container was',
+    daemon: [
+      { file: 'pool/pool.ts', piece: 'JSON.stringify([owner, shelf.image,', by: 'JSON.stringify([shelf.image,' },
+    ],
+    tests: REUSED,
+    only: 'no other owner’s',
   },
   lastClock: {
     without: 'the daemon has no clock of its own for a run',

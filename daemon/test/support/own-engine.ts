@@ -1,4 +1,4 @@
-/** A Docker of the test's own, beside the machine's: with no image in it, and free to be stopped. Needs root on Linux. */
+/** A Docker or Podman of the test's own, beside the machine's: with no image in it, and free to be stopped. Needs root on Linux. */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
@@ -14,7 +14,11 @@ import type Docker from 'dockerode';
 import { findEngine } from '../../src/engine/discovery.ts';
 import { within } from './within.ts';
 
-const DOCKERD = ['/usr/bin/dockerd', '/usr/sbin/dockerd', '/usr/local/bin/dockerd'].find((path) => existsSync(path));
+const FOLDERS_OF_PROGRAMS = ['/usr/bin', '/usr/sbin', '/usr/local/bin'];
+const [DOCKERD, PODMAN, RUNC] = ['dockerd', 'podman', 'runc'].map((name) =>
+  FOLDERS_OF_PROGRAMS.map((folder) => join(folder, name)).find((path) => existsSync(path)),
+);
+const IS_ROOT_OF_LINUX = process.platform === 'linux' && process.getuid?.() === 0;
 const CLEANER = fileURLToPath(new URL('own-engine-cleaner.ts', import.meta.url));
 const FOLDERS = /^coderunner-engine-[0-9a-f]{8}$/;
 /** Whatever an engine does, it has done by then, also on a machine that is as busy as can be. */
@@ -22,7 +26,9 @@ const PATIENCE_MS = 90_000;
 
 export class OwnEngine implements AsyncDisposable {
   /** Whether this machine can run one. */
-  static readonly isPossible = DOCKERD !== undefined && process.platform === 'linux' && process.getuid?.() === 0;
+  static readonly isPossible = DOCKERD !== undefined && IS_ROOT_OF_LINUX;
+  /** Whether it can run a Podman. */
+  static readonly isPodmanPossible = PODMAN !== undefined && RUNC !== undefined && IS_ROOT_OF_LINUX;
   /** As the setting `engine` takes it. */
   readonly address: string;
   /**
@@ -30,22 +36,31 @@ export class OwnEngine implements AsyncDisposable {
    * environment end with the engine, and what is mounted below it goes.
    */
   readonly folder: string;
-  readonly #options: readonly string[];
+  readonly #command: (engine: OwnEngine) => string[];
   readonly #cleaner: ChildProcess;
   #process: ChildProcess | undefined;
 
-  private constructor(folder: string, options: readonly string[]) {
+  private constructor(folder: string, command: (engine: OwnEngine) => string[]) {
     this.folder = folder;
-    this.#options = options;
+    this.#command = command;
     this.address = `unix://${join(folder, 'docker.sock')}`;
     this.#cleaner = startCleaner(folder, 'pipe');
   }
 
   /** @param options more options of dockerd */
-  static async start(options: readonly string[] = []): Promise<OwnEngine> {
+  static start(options: readonly string[] = []): Promise<OwnEngine> {
+    return OwnEngine.#start((engine) => [...dockerd(engine), ...options]);
+  }
+
+  /** Podman's service, which speaks Docker's language. */
+  static startPodman(): Promise<OwnEngine> {
+    return OwnEngine.#start(podman);
+  }
+
+  static async #start(command: (engine: OwnEngine) => string[]): Promise<OwnEngine> {
     await removeForsaken();
     // Who sees the folder must see its cleaner: it is there first.
-    const engine = new OwnEngine(join(tmpdir(), `coderunner-engine-${randomUUID().slice(0, 8)}`), options);
+    const engine = new OwnEngine(join(tmpdir(), `coderunner-engine-${randomUUID().slice(0, 8)}`), command);
     try {
       await mkdir(engine.folder, { mode: 0o700 });
       await engine.restart();
@@ -77,28 +92,24 @@ export class OwnEngine implements AsyncDisposable {
 
   /** Starts it, and resolves when it answers. */
   async restart(): Promise<void> {
-    const at = (name: string) => join(this.folder, name);
-    const process = spawn(
-      'unshare',
-      [
-        // In a network of its own: two Dockers in one would fight over the bridge docker0 and the firewall.
-        ...['--net', DOCKERD as string],
-        ...['--host', this.address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
-        ...['--cgroup-parent', `/${this.cgroup}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'],
-        ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1', ...this.#options],
-      ],
+    const [program, ...args] = this.#command(this) as [string, ...string[]];
+    const process = spawn(program, args, {
+      // Podman's containers may leave a file where it was started.
+      cwd: this.folder,
+      stdio: ['ignore', 'ignore', 'pipe'],
       // In a process group of its own: Ctrl+C is for the test, and what follows from it is the cleaner's.
-      { stdio: ['ignore', 'ignore', 'pipe'], detached: true },
-    );
-    const log: string[] = [];
+      detached: true,
+    });
+    const { log } = this;
     const answers = new Promise<void>((resolve, reject) => {
-      process.once('exit', () => reject(new Error(`dockerd ended:\n${log.join('\n')}`)));
+      process.once('exit', () => reject(new Error(`${program} ended:\n${log.join('\n')}`)));
       createInterface({ input: process.stderr }).on('line', (line) => {
         log.push(line);
-        if (line.includes('API listen on')) resolve();
+        if (log.length > LOG_LINES) log.shift();
+        if (/API (?:service )?listen/.test(line)) resolve();
       });
     });
-    await within(PATIENCE_MS, () => `dockerd listens; it said:\n${log.join('\n')}`, answers);
+    await within(PATIENCE_MS, () => `${program} listens; it said:\n${log.join('\n')}`, answers);
     this.#process = process;
   }
 
@@ -130,8 +141,28 @@ export class OwnEngine implements AsyncDisposable {
     if (!process) return;
     const exited = once(process, 'exit');
     process.kill(signal);
-    await within(PATIENCE_MS, `dockerd ends by ${signal}`, exited);
+    await within(PATIENCE_MS, `the engine ends by ${signal}`, exited);
   }
+}
+
+function dockerd({ folder, address, cgroup }: OwnEngine): string[] {
+  const at = (name: string) => join(folder, name);
+  return [
+    // In a network of its own: two Dockers in one would fight over the bridge docker0 and the firewall.
+    ...['unshare', '--net', DOCKERD as string],
+    ...['--host', address, '--data-root', at('data'), '--exec-root', at('exec'), '--pidfile', at('pid')],
+    ...['--cgroup-parent', `/${cgroup}`, '--exec-opt', 'native.cgroupdriver=cgroupfs'],
+    ...['--bridge', 'none', '--iptables=false', '--ip-masq=false', '--shutdown-timeout', '1'],
+  ];
+}
+
+function podman({ folder, address }: OwnEngine): string[] {
+  const at = (name: string) => join(folder, name);
+  return [
+    ...[PODMAN as string, '--log-level', 'info', '--root', at('data'), '--runroot', at('run'), '--tmpdir', at('tmp')],
+    ...['--storage-driver', 'overlay', '--cgroup-manager', 'cgroupfs', '--runtime', RUNC as string],
+    ...['system', 'service', '--time', '0', address],
+  ];
 }
 
 /** @param stdin 'ignore' begins at once */
