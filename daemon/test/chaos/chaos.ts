@@ -100,16 +100,20 @@ export async function runChaos(options: ChaosOptions): Promise<ChaosReport> {
     }
   }
   const after = await world.usage();
-  const left = await world.stopDaemon();
-  if (left.length > 0) throw new Violation(`seed ${options.seed}, at the end: ${left.join('; ')}`);
+  await world.stopDaemon().catch((error) => {
+    throw violation(world, `seed ${options.seed}, at the end`, error);
+  });
   return { tried, ended: chaos.ended, usage: { before, after }, most: chaos.most };
 }
 
 function violation(world: World, where: string, error: unknown): Violation {
   const { message } = error as Error;
-  return new Violation(`${where}: ${message}\n--- the end of the daemon's log\n${world.log.join('\n')}`, {
-    cause: error,
-  });
+  const logs = [
+    ['daemon', world.log],
+    ['engine', world.engine.log],
+  ] as const;
+  const told = logs.map(([whose, lines]) => `--- the end of the ${whose}'s log\n${lines.join('\n')}`);
+  return new Violation([`${where}: ${message}`, ...told].join('\n'), { cause: error });
 }
 
 class Chaos {

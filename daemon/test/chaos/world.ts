@@ -23,6 +23,8 @@ const ROOM = 2 * MOST_RUNNING;
 const LOG_LINES = 40;
 /** Whatever a daemon does, it has done by then, also on a machine that is as busy as can be. */
 const PATIENCE_MS = 90_000;
+/** A daemon that stops asks twice for each container to be removed, a minute each time where the engine does not answer. */
+const STOPS_WITHIN_MS = 240_000;
 /** It may have to be built. */
 const IMAGE_WITHIN_MS = 900_000;
 /** All that a daemon at rest has in its data folder, when none of its users uploaded anything but small programs. */
@@ -168,7 +170,7 @@ export class World implements AsyncDisposable {
     const containers = await this.containers();
     const all = await this.#allContainers();
     if (found.length > 0 || containers.length !== idle || all.length !== idle) {
-      const each = all.map(({ Id, Status }) => `${Id.slice(0, 12)} ${Status}`).join(', ');
+      const each = await this.#listed();
       return [
         ...found,
         `the engine has ${containers.length} containers of the daemon (all: ${each}), the pool ${idle}`,
@@ -189,13 +191,15 @@ export class World implements AsyncDisposable {
       .map(({ id }) => String(id));
   }
 
-  /** Ends the daemon as an operator does. @returns what it left behind, in words */
-  async stopDaemon(): Promise<string[]> {
-    const code = await within(PATIENCE_MS, 'the daemon ends by SIGTERM', this.daemon.end('SIGTERM'));
+  /** Ends the daemon as an operator does. @throws Error where it does not end well, or leaves something behind */
+  async stopDaemon(): Promise<void> {
+    const ended = within(STOPS_WITHIN_MS, 'the daemon ends by SIGTERM', this.daemon.end('SIGTERM'));
+    const code = await ended.catch(async ({ message }: Error) => `${message}; there are ${await this.#listed()}`);
     const found = code === 0 ? [] : [`the daemon ended with ${code}`];
     const { length } = await this.containers();
     if (length > 0) found.push(`${length} containers are left`);
-    return [...found, ...(await this.#strayProcesses([]))];
+    found.push(...(await this.#strayProcesses([])));
+    if (found.length > 0) throw new Error(found.join('; '));
   }
 
   /** The engine's end is also that of the daemon, whose environment names the engine's folder, and of its disk. */
@@ -220,6 +224,12 @@ export class World implements AsyncDisposable {
         .then(() => true, isMissing);
     const there = await Promise.all(listed.map(isThere));
     return listed.filter((_, index) => there[index]);
+  }
+
+  /** The engine's containers, for people. */
+  async #listed(): Promise<string> {
+    const all = await this.#allContainers();
+    return all.map(({ Id, Status }) => `${Id.slice(0, 12)} ${Status}`).join(', ') || 'none';
   }
 
   get #temporary(): string {

@@ -23,6 +23,7 @@ const CLEANER = fileURLToPath(new URL('own-engine-cleaner.ts', import.meta.url))
 const FOLDERS = /^coderunner-engine-[0-9a-f]{8}$/;
 /** Whatever an engine does, it has done by then, also on a machine that is as busy as can be. */
 const PATIENCE_MS = 90_000;
+const LOG_LINES = 60;
 
 export class OwnEngine implements AsyncDisposable {
   /** Whether this machine can run one. */
@@ -36,6 +37,8 @@ export class OwnEngine implements AsyncDisposable {
    * environment end with the engine, and what is mounted below it goes.
    */
   readonly folder: string;
+  /** The latest lines of its log. */
+  readonly log: string[] = [];
   readonly #command: (engine: OwnEngine) => string[];
   readonly #cleaner: ChildProcess;
   #process: ChildProcess | undefined;
