@@ -386,7 +386,7 @@ export class Images {
       if (!concerns(Labels[IMAGE_LABEL] ?? '')) continue;
       for (const claim of RepoTags ?? []) {
         // Podman says whose registry it is: its own, or the one that Docker would mean.
-        const [, tag, user] = /^(?:localhost\/|docker\.io\/)?(.+:[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
+        const [, tag, user] = /^(?:localhost\/|[^/]+\.[^/]+\/)?(.+:[0-9a-f]{12})-([0-9a-f]{12})$/.exec(claim) ?? [];
         if (tag === undefined || user === undefined || present.has(tag)) continue;
         users.set(tag, [...(users.get(tag) ?? []), user]);
       }
