@@ -120,13 +120,14 @@ static _Noreturn void become_program(const struct launch *launch)
 {
     sigset_t none;
     sigemptyset(&none);
-    volunteer_for_oom();
+    if (!launch->parent)
+        volunteer_for_oom();
     if (setsid() < 0)
         give_up("making a session");
     take_descriptors(launch);
     if (launch->limits && !set_limits(0, launch->limits, 0, true))
         give_up("setting limits");
-    if (!privileges_become(launch->user))
+    if (launch->parent ? !privileges_become_parent() : !privileges_become(launch->user))
         give_up("becoming the run user");
     if (chdir(launch->cwd) != 0)
         cannot_start(launch->cwd, errno);

@@ -15,6 +15,7 @@ struct launch {
     int in, out, err;
     int control;                 /* becomes descriptor 3; -1: none */
     bool terminal;               /* `in` is one, and becomes the controlling one */
+    bool parent;                 /* of interpreters: it keeps uid 0 instead of `user`, to become a run user in each child */
     const struct limits *limits; /* NULL: none yet */
 };
 

@@ -7,7 +7,10 @@
 /* Removes System V shared memory, semaphores and message queues of this user; in a child that has become the run user. */
 void leftovers_remove(void);
 
-/* Whether there are none of them, no sockets (also such as only the kernel still remembers), and no terminals; else the failure is set. */
-bool leftovers_are_none(struct failure *failure);
+/*
+ * Whether there are none of them, no terminals, and no sockets (also such as only the kernel still remembers) but as many local ones as are the
+ * agent's own; else the failure is set.
+ */
+bool leftovers_are_none(int own_sockets, struct failure *failure);
 
 #endif

@@ -36,6 +36,7 @@ struct options {
     struct identity user;
     uint64_t warm_ready_ms;
     struct services services;
+    bool warm_forks;
     const char *const *warm_argv; /* ends with NULL; empty: none */
 };
 
@@ -52,7 +53,10 @@ struct agent {
     size_t stdin_passed;          /* and not acknowledged yet */
     uint64_t credit;              /* output bytes that may be sent */
     const char *const *warm_argv; /* of each run's interpreter; NULL where there is none */
-    bool warm_missing;            /* it is to be started */
+    bool warm_missing;            /* it is to be started, or forked */
+    bool warm_forks;              /* from the second run on it is forked, by a parent */
+    bool parent_started;
+    bool used_before; /* another run was here */
     uint64_t warm_ready_ms, warm_deadline_ns;
     bool announced; /* READY was sent */
     struct places places;
@@ -77,13 +81,10 @@ static bool parse_number(const char *text, uint64_t largest, uint64_t *number)
 static bool parse_options(int argc, char **argv, struct options *options)
 {
     static const struct option known[] = {
-        {"workspace", required_argument, NULL, 'w'},
-        {"uid", required_argument, NULL, 'u'},
-        {"gid", required_argument, NULL, 'g'},
-        {"warm-ready-ms", required_argument, NULL, 'r'},
-        {"service", required_argument, NULL, 's'},
-        {"version", no_argument, NULL, 'v'},
-        {0},
+        {"workspace", required_argument, NULL, 'w'}, {"uid", required_argument, NULL, 'u'},
+        {"gid", required_argument, NULL, 'g'},       {"warm-ready-ms", required_argument, NULL, 'r'},
+        {"warm-forks", no_argument, NULL, 'f'},      {"service", required_argument, NULL, 's'},
+        {"version", no_argument, NULL, 'v'},         {0},
     };
     uint64_t number;
     *options = (struct options){.workspace = "/workspace", .user = {10001, 10001}, .warm_ready_ms = 10000};
@@ -101,6 +102,9 @@ static bool parse_options(int argc, char **argv, struct options *options)
         case 'r':
             if (!parse_number(optarg, 3600000, &options->warm_ready_ms))
                 return false;
+            break;
+        case 'f':
+            options->warm_forks = true;
             break;
         case 's':
             if (optarg[0] != '/' || !services_add(&options->services, optarg))
@@ -130,7 +134,13 @@ static bool open_signals(struct failure *failure)
 static bool prepare(const struct options *options, struct failure *failure)
 {
     agent.outbox.fd = STDOUT_FILENO;
-    agent.host = (struct stage_host){.user = options->user, .workspace = options->workspace, .services = options->services, .warm = WARM_NONE};
+    agent.host = (struct stage_host){
+        .user = options->user,
+        .workspace = options->workspace,
+        .services = options->services,
+        .parent = WARM_NONE,
+        .warm = WARM_NONE,
+    };
     if (!privileges_prepare(options->user, options->workspace, failure) || !workspace_open(&agent.workspace, options->workspace, failure) ||
         !launch_prepare(failure) || !open_signals(failure))
         return false;
@@ -140,6 +150,7 @@ static bool prepare(const struct options *options, struct failure *failure)
     places_find(&agent.places, options->user);
     agent.warm_argv = options->warm_argv[0] ? options->warm_argv : NULL;
     agent.warm_missing = agent.warm_argv != NULL;
+    agent.warm_forks = options->warm_forks && agent.warm_argv;
     agent.warm_ready_ms = options->warm_ready_ms;
     agent.warm_deadline_ns = UINT64_MAX;
     return services_start(&agent.host.services, options->user, options->workspace, failure);
@@ -293,7 +304,11 @@ static bool reap(void)
     while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
         if (pid == agent.host.warm.pid && !agent.host.warm.lent)
             warm_discard(&agent.host.warm);
-        if (pid == agent.host.warm.discarded)
+        if (pid == agent.host.parent.pid)
+            warm_discard(&agent.host.parent);
+        if (pid == agent.host.parent.discarded)
+            agent.host.parent.discarded = 0;
+        else if (pid == agent.host.warm.discarded)
             agent.host.warm.discarded = 0;
         else if (!service_lives(pid))
             return false;
@@ -313,12 +328,29 @@ static bool hear_signals(void)
     return reap();
 }
 
-/* One after the other, so that an interpreter can make use of the services while it warms up. */
+/* A container that is used once has no use for a parent, so the second run's interpreter is the first to be forked. */
+static bool is_forked(void)
+{
+    return agent.warm_forks && agent.used_before;
+}
+
+static bool parent_is_lost(void)
+{
+    return agent.parent_started && agent.host.parent.pid == 0;
+}
+
+/* Services come first, so that an interpreter can make use of them while it warms up; and a parent before what it forks. */
 static bool start_warm(void)
 {
-    agent.warm_missing = false;
+    struct stage_host *host = &agent.host;
     agent.warm_deadline_ns = clock_ns(CLOCK_MONOTONIC) + agent.warm_ready_ms * NS_PER_MS;
-    return warm_start(&agent.host.warm, agent.host.user, agent.warm_argv, agent.host.workspace, &agent.failure);
+    if (is_forked() && !agent.parent_started) {
+        agent.parent_started = true;
+        return warm_start_parent(&host->parent, agent.warm_argv, &agent.failure);
+    }
+    agent.warm_missing = false;
+    return is_forked() ? warm_fork(&host->warm, &host->parent, host->user, &agent.failure)
+                       : warm_start(&host->warm, host->user, agent.warm_argv, host->workspace, &agent.failure);
 }
 
 /* Only the user whose it is can remove it, whatever its rights. */
@@ -342,7 +374,8 @@ static bool is_clean(struct failure *failure)
 {
     if (cgroup_oom_kills(&agent.host.cgroup) > 0)
         return failure_set(failure, FAIL_NOT_CLEAN, "The kernel has ended a process for its memory.");
-    return leftovers_are_none(failure) && places_are_clean(&agent.places, failure);
+    int own_sockets = agent.host.parent.control >= 0 ? 2 : 0; /* both ends of its */
+    return leftovers_are_none(own_sockets, failure) && places_are_clean(&agent.places, failure);
 }
 
 static bool change_user(void)
@@ -361,6 +394,7 @@ static bool begin_again(void)
     workspace_forget(&agent.workspace);
     agent.archive = (struct tar_reader){0};
     agent.credit = 0;
+    agent.used_before = true;
     agent.warm_missing = agent.warm_argv != NULL;
     agent.warm_deadline_ns = UINT64_MAX;
     session_begin(&agent.session);
@@ -371,7 +405,7 @@ static bool begin_again(void)
 static bool reset(void)
 {
     struct failure unclean = {.code = FAIL_NOT_CLEAN, .message = "A process of the run does not end."};
-    if (processes_kill_all_but((struct spared){0}) == 0) {
+    if (processes_kill_all_but((struct spared){.parent = agent.host.parent.pid}, agent.host.user) == 0) {
         if (!agent.removed && !remove_as_user())
             return false;
         agent.removed = true;
@@ -392,14 +426,17 @@ static bool get_ready(void)
         return agent.failure.code == NULL;
     if (agent.host.services.starting > 0)
         return true;
-    if (agent.warm_missing)
-        return start_warm();
-    if (warm->pid > 0 && !warm->ready) {
+    if (warm_is_starting(&agent.host.parent) || warm_is_starting(warm)) {
         if (clock_ns(CLOCK_MONOTONIC) < agent.warm_deadline_ns)
             return true;
-        dprintf(STDERR_FILENO, "coderunner: the warm interpreter took too long to get ready; runs start cold.\n");
+        dprintf(STDERR_FILENO, "coderunner: the warm interpreter took too long to get ready.\n");
         warm_discard(warm);
+    } else if (agent.warm_missing && !parent_is_lost()) {
+        return start_warm();
     }
+    /* A first run starts cold without it. After that something is wrong here, and the run better off in another container. */
+    if (is_forked() && warm->pid == 0)
+        return failure_set(&agent.failure, FAIL_INTERNAL, "No interpreter could be forked for the next run.");
     char text[100];
     int length = snprintf(text, sizeof text, "{\"agent\":\"" AGENT_VERSION "\",\"protocol\":%d,\"warm\":%s}", PROTOCOL_VERSION,
                           warm->pid > 0 ? "true" : "false");
@@ -453,7 +490,7 @@ static bool go_on(void)
     return true;
 }
 
-enum { DAEMON, TO_DAEMON, SIGNALS, WARM, STDIN, STDOUT, STDERR, SERVICES, POLLED = SERVICES + SERVICES_MOST };
+enum { DAEMON, TO_DAEMON, SIGNALS, WARM, PARENT, STDIN, STDOUT, STDERR, SERVICES, POLLED = SERVICES + SERVICES_MOST };
 
 /* Whether there is something to send that the outbox had no room for before it was flushed. */
 static bool has_more_to_send(void)
@@ -485,6 +522,7 @@ static void wait_for_events(struct pollfd polled[POLLED])
     polled[TO_DAEMON] = (struct pollfd){.fd = STDOUT_FILENO, .events = outbox_is_empty(&agent.outbox) ? 0 : POLLOUT};
     polled[SIGNALS] = (struct pollfd){.fd = agent.signals, .events = POLLIN};
     polled[WARM] = (struct pollfd){.fd = agent.host.warm.control, .events = POLLIN};
+    polled[PARENT] = (struct pollfd){.fd = agent.host.parent.control, .events = POLLIN};
     polled[STDIN] = (struct pollfd){.fd = stage && stage_wants_stdin(stage, &agent.stdin_ring) ? stage->streams.in : -1, .events = POLLOUT};
     polled[STDOUT] = (struct pollfd){.fd = output ? stage->streams.out : -1, .events = POLLIN};
     polled[STDERR] = (struct pollfd){.fd = output ? stage->streams.err : -1, .events = POLLIN};
@@ -509,6 +547,8 @@ static void serve(void)
         wait_for_events(polled);
         if (polled[WARM].revents != 0)
             warm_read(&agent.host.warm);
+        if (polled[PARENT].revents != 0)
+            warm_read(&agent.host.parent);
         for (size_t i = 0; i < SERVICES_MOST; i++)
             if (polled[SERVICES + i].revents != 0 && !services_read(&agent.host.services, i, &agent.failure))
                 return;
@@ -537,12 +577,13 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &options)) {
         dprintf(
             STDERR_FILENO,
-            "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [--service /PATH]... [-- WARM ARGV...]\n");
+            "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [--warm-forks] [--service /PATH]... [-- WARM "
+            "ARGV...]\n");
         return EXIT_FAILURE;
     }
     if (prepare(&options, &agent.failure))
         serve();
     if (getpid() == 1)
-        processes_kill_all_but((struct spared){0});
+        processes_kill_all_but((struct spared){0}, agent.host.user);
     return agent.failure.code ? fail() : EXIT_SUCCESS;
 }

@@ -14,7 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define NEEDED (1u << CAP_SETUID | 1u << CAP_SETGID | 1u << CAP_KILL)
+#define BECOMING (1u << CAP_SETUID | 1u << CAP_SETGID)
+#define NEEDED (BECOMING | 1u << CAP_KILL)
+
+/* No process has this one. */
+#define NOBODY 65534
 
 static int set_capabilities(uint32_t effective, uint32_t permitted)
 {
@@ -108,4 +112,15 @@ bool privileges_become(struct identity run_user)
 {
     return setresgid(run_user.gid, run_user.gid, run_user.gid) == 0 && setresuid(run_user.uid, run_user.uid, run_user.uid) == 0 &&
            set_capabilities(0, 0) == 0;
+}
+
+bool privileges_become_parent(void)
+{
+    return setresgid(0, 0, 0) == 0 && setresuid(0, 0, 0) == 0 && set_capabilities(BECOMING, BECOMING) == 0;
+}
+
+/* The effective id is the one that signals are sent with, the other two are those that they are received with. */
+bool privileges_become_killer(struct identity run_user)
+{
+    return setresuid(NOBODY, run_user.uid, NOBODY) == 0 && set_capabilities(0, 0) == 0;
 }

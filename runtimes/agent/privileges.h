@@ -27,6 +27,14 @@ bool privileges_change(struct identity run_user);
 /* In a child: becomes the run user for good. False with errno. */
 bool privileges_become(struct identity run_user);
 
+/* In a child: stays uid 0, able to become any run user and nothing else. False with errno. */
+bool privileges_become_parent(void);
+
+/*
+ * In a child: may signal who is of the run user and nobody else, and cannot be signalled by them. False with errno.
+ */
+bool privileges_become_killer(struct identity run_user);
+
 /* In a child, before that: opens files as uid 0 again, as a file below /proc needs it. */
 void privileges_use_own_rights(void);
 

@@ -2,11 +2,13 @@
 
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -50,7 +52,7 @@ static bool is_spared(const struct process *process, struct spared spared)
     for (size_t i = 0; i < spared.session_count; i++)
         if (process->session == spared.sessions[i])
             return true;
-    return process->pid == spared.pid;
+    return process->pid == spared.pid || process->pid == spared.parent;
 }
 
 /* Calls `visit` for every process but this one and those spared. False if the list cannot be read. */
@@ -77,11 +79,30 @@ static void kill_one(const struct process *process, void *count)
     ++*(size_t *)count;
 }
 
-size_t processes_kill_all_but(struct spared spared)
+/* At once for all of the user, so that no fork escapes. The agent itself could only do so to all of the container. */
+static bool kill_all_of(struct identity user)
+{
+    int status;
+    pid_t killer = fork();
+    if (killer == 0)
+        _exit(privileges_become_killer(user) && (kill(-1, SIGKILL) == 0 || errno == ESRCH || errno == EPERM) ? EXIT_SUCCESS : EXIT_FAILURE);
+    return killer > 0 && waitpid(killer, &status, 0) == killer && status == 0;
+}
+
+static void count_one(const struct process *process, void *count)
+{
+    (void)process;
+    ++*(size_t *)count;
+}
+
+size_t processes_kill_all_but(struct spared spared, struct identity user)
 {
     size_t count = 0;
-    if (spared.pid == 0 && spared.session_count == 0)
-        return kill(-1, SIGKILL) == 0; /* at once for all, so that no fork escapes; fails if there is nobody */
+    if (spared.pid == 0 && spared.session_count == 0) {
+        if (spared.parent == 0)
+            return kill(-1, SIGKILL) == 0; /* at once as well; fails if there is nobody */
+        return kill_all_of(user) && for_each(spared, count_one, &count) ? count : 1;
+    }
     return for_each(spared, kill_one, &count) ? count : 1;
 }
 

@@ -33,10 +33,10 @@ static uint64_t wall_deadline_ns(const struct stage *stage)
     return stage->started_ns + limit_ns(stage->request.limits.wall_ms);
 }
 
-/* Who outlives the stage: the interpreter that waits for the next one, and, until the program itself has ended, the services. */
+/* Who outlives the stage: the interpreter that waits for the next one, its parent, and, until the program itself has ended, the services. */
 static struct spared survivors(const struct stage *stage, const struct stage_host *host)
 {
-    struct spared spared = {.pid = host->warm.pid};
+    struct spared spared = {.pid = host->warm.pid, .parent = host->parent.pid};
     if (!stage->request.is_run) {
         spared.sessions = host->services.sessions;
         spared.session_count = host->services.count;
@@ -191,7 +191,7 @@ static void end_for(struct stage *stage, const struct stage_host *host, enum sta
     stage->exceeded = limit;
     if (stage->lent)
         spared.pid = 0; /* what it is at cannot be stopped otherwise */
-    processes_kill_all_but(spared);
+    processes_kill_all_but(spared, host->user);
 }
 
 /* At the limit of output: whether there is more. */
@@ -306,7 +306,7 @@ void stage_enforce(struct stage *stage, struct stage_host *host)
         if (stage->lent && stage->output_left) /* what is left of its output must not become the program's */
             end_for(stage, host, LIMIT_OUTPUT);
         if (!stage->all_ended)
-            stage->all_ended = processes_kill_all_but(survivors(stage, host)) == 0;
+            stage->all_ended = processes_kill_all_but(survivors(stage, host), host->user) == 0;
         if (!stage->all_ended)
             return;
         streams_close_one(&stage->terminal.slave); /* now the master can see the end of output */

@@ -19,6 +19,7 @@ struct stage_host {
     const char *workspace;
     struct cgroup cgroup;
     struct services services;
+    struct warm parent; /* which forks `warm` from the second run on, where the runtime's can */
     struct warm warm;
 };
 

@@ -1,4 +1,4 @@
-/* The interpreter that was started at boot and waits for a run. docs/protocol.md, "Warm interpreter". */
+/* The interpreter that was started at boot, or forked by a parent of interpreters, and waits for a run. docs/protocol.md, "Warm interpreter". */
 #ifndef CODERUNNER_WARM_H
 #define CODERUNNER_WARM_H
 
@@ -8,9 +8,10 @@
 #include <stdint.h>
 
 struct warm {
-    pid_t pid;       /* 0: there is none, or a stage has taken it */
+    pid_t pid; /* 0: there is none, a stage has taken it, or it was forked and has not said that it waits */
+    struct identity user;
     pid_t discarded; /* killed and not reaped yet: what it used is no stage's; or 0 */
-    int control;     /* our end of its socket; -1 with pid 0 */
+    int control;     /* our end of its socket; -1: there is none, or a stage has taken it */
     bool ready;      /* it said that it waits */
     bool lent;       /* it does a stage, and comes back */
     size_t answered;
@@ -22,6 +23,18 @@ struct warm {
 
 /* Starts it. It is not ready before warm_read said so. */
 bool warm_start(struct warm *warm, struct identity user, const char *const *argv, const char *workspace, struct failure *failure);
+
+/*
+ * Starts a parent: a warm interpreter that takes no stage but forks another for each run. Its user is the agent's, its folder the root, so that
+ * no program can reach it, nor can it read what one wrote.
+ */
+bool warm_start_parent(struct warm *parent, const char *const *argv, struct failure *failure);
+
+/* Has a parent that is ready fork one, of that user. It is not ready before warm_read said so; until then it cannot be killed. */
+bool warm_fork(struct warm *warm, const struct warm *parent, struct identity user, struct failure *failure);
+
+/* Whether it was started or forked, and has not said that it waits. */
+bool warm_is_starting(const struct warm *warm);
 
 /* Its socket has news: it is ready, it has done the stage that it was lent for, or it gave up and is discarded. */
 void warm_read(struct warm *warm);

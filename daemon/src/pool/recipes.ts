@@ -52,6 +52,8 @@ export class Recipes {
         '--warm-ready-ms',
         `${WARM_WITHIN_MS}`,
         ...services.flatMap(({ executable }) => ['--service', executable]),
+        // With packages it would read what a registry wrote before it gives its rights away; such a container is used once.
+        ...(runtime.warm?.forks && !mount ? ['--warm-forks'] : []),
         ...(runtime.warm ? ['--', ...runtime.warm.argv] : []),
       ],
       user: this.nextUser(),

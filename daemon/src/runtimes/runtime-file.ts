@@ -235,10 +235,22 @@ const RuntimeFile = Type.Object(
     ),
     warm: optional(
       Type.Union(
-        [Type.Object({ argv: argv('The interpreter'), coldEnv: optional(Type.Array(ColdEnv)) }, closed), Type.Null()],
+        [
+          Type.Object(
+            {
+              argv: argv('The interpreter'),
+              coldEnv: optional(Type.Array(ColdEnv)),
+              forks: optional(
+                Type.Boolean({ description: '`true`: it can [fork](protocol.md#parent-of-interpreters) for each run' }),
+              ),
+            },
+            closed,
+          ),
+          Type.Null(),
+        ],
         {
           description:
-            '`argv` of the interpreter that waits ([how](protocol.md#warm-interpreter)); `coldEnv`: variables (a `*` at the end stands for anything) that an interpreter reads while it starts, so a run that sets one starts cold; `null` for none',
+            '`argv` of the interpreter that waits ([how](protocol.md#warm-interpreter)); `coldEnv`: variables (a `*` at the end stands for anything) that an interpreter reads while it starts, so a run that sets one starts cold; `forks`: `true` where it can also [fork](protocol.md#parent-of-interpreters) one for each run; `null` for none',
         },
       ),
     ),

@@ -70,7 +70,7 @@ export interface Runtime {
   readonly options: Readonly<Record<string, RuntimeOption>>;
   readonly compile: Compilation | undefined;
   readonly run: { argv: readonly string[]; warm: boolean };
-  readonly warm: { argv: readonly string[]; coldEnv: readonly string[] } | undefined;
+  readonly warm: { argv: readonly string[]; coldEnv: readonly string[]; forks: boolean } | undefined;
   /** How its own out-of-memory end looks: it dies of this signal, or ends with this exit code, after printing this. */
   readonly outOfMemory: { stderr: string; signal?: string; exitCode?: number } | undefined;
   readonly install: Installation | undefined;
@@ -158,7 +158,9 @@ function fillIn(file: RuntimeFile, folder: string, offers: readonly Service[], q
         }
       : undefined,
     run: { argv: file.run.argv, warm: file.run.warm ?? true },
-    warm: file.warm ? { argv: file.warm.argv, coldEnv: file.warm.coldEnv ?? [] } : undefined,
+    warm: file.warm
+      ? { argv: file.warm.argv, coldEnv: file.warm.coldEnv ?? [], forks: file.warm.forks ?? false }
+      : undefined,
     outOfMemory: file.outOfMemory,
     install: file.install
       ? {

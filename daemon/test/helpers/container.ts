@@ -80,8 +80,10 @@ export class TestRuntime implements AsyncDisposable {
     return await this.runIn(sandbox, options);
   }
 
-  sandbox(): Promise<Sandbox> {
-    return Sandbox.create(this.#engine, this.#spec(), AbortSignal.timeout(60_000));
+  /** @param command what the agent is told instead of the runtime's own */
+  sandbox(command?: string[]): Promise<Sandbox> {
+    const spec = this.#spec();
+    return Sandbox.create(this.#engine, { ...spec, command: command ?? spec.command }, AbortSignal.timeout(60_000));
   }
 
   async runIn({ agent }: Sandbox, options: RunOptions): Promise<RunEnd> {
@@ -108,7 +110,7 @@ export class TestRuntime implements AsyncDisposable {
     return {
       image: this.#image,
       labels: { 'coderunner.instance': 'test', 'coderunner.runtime': id },
-      command: warm ? ['--', ...warm.argv] : [],
+      command: warm ? [...(warm.forks ? ['--warm-forks'] : []), '--', ...warm.argv] : [],
       user: 0,
       memoryBytes: limits.memoryBytes,
       pids: limits.pids,

@@ -1,5 +1,7 @@
 /** One container for several runs: the next finds nothing of the one before it, or there is no next one. docs/decisions/0021. */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { AgentFailure, AgentGone } from '../../src/agent/agent.ts';
 import type { Sandbox } from '../../src/pool/sandbox.ts';
@@ -7,11 +9,13 @@ import { STDIN_WINDOW_BYTES } from '../../src/protocol/index.ts';
 import { type RunEnd, type RunOptions, TestRuntime } from '../helpers/container.ts';
 
 const HOSTILE = { files: fileURLToPath(new URL('../fixtures/reset/', import.meta.url)), entry: 'hostile.py' };
+const ATTACK = { files: fileURLToPath(new URL('../fixtures/parent/', import.meta.url)), entry: 'attack.py' };
 const LEFTOVERS = { files: fileURLToPath(new URL('../fixtures/attack/', import.meta.url)), entry: 'leftovers.py' };
 
 /** What can be removed, whatever the program does about it. */
 const REMOVED = [
   'processes',
+  'killers',
   'tree',
   'many',
   'kinds',
@@ -51,13 +55,24 @@ describe('a sandbox that is used again', () => {
       (error: unknown) => error,
     );
 
+  /** What the agent is told to have such a parent; one that says nothing is not waited for long. */
+  const falseParent = async (way: string): Promise<string[]> => {
+    const source = await readFile(new URL('../fixtures/parent/false_parent.py', import.meta.url), 'utf8');
+    const patience = way === 'silent' ? ['--warm-ready-ms', '1000'] : [];
+    return ['--warm-forks', ...patience, '--', '/usr/bin/python3', '-c', source, way];
+  };
+
   for (const way of REMOVED) {
     it(`has nothing of a program that leaves ${way.replaceAll('_', ' ')}`, async () => {
       await using sandbox = await python.sandbox();
-      const { stderr, signal, exitCode } = await run(sandbox, { args: [way] });
-      assert.deepEqual([stderr.toString(), signal, exitCode], ['', null, 0]);
-      await sandbox.reset(1);
-      assert.deepEqual(await look(sandbox), { uid: 10_002, found: [] });
+      // The second time its interpreter was forked, and what did so must stay.
+      for (const user of [1, 3]) {
+        const { stderr, signal, exitCode } = await run(sandbox, { args: [way] });
+        assert.deepEqual([stderr.toString(), signal, exitCode], ['', null, 0]);
+        await sandbox.reset(user);
+        assert.deepEqual(await look(sandbox), { uid: 10_001 + user, found: [] });
+        await sandbox.reset(user + 1);
+      }
     });
   }
 
@@ -136,6 +151,54 @@ describe('a sandbox that is used again', () => {
       creditBytes: 0,
     });
     assert.equal(stdout.length, 1_001);
+  });
+
+  it('is one in which no run reaches the process that forked it, nor finds there what the one before it left', async () => {
+    await using sandbox = await python.sandbox();
+    const letters = [...randomBytes(20).toString('hex')].join();
+    const seen = [];
+    for (let user = 0; user < 4; user++) {
+      if (user > 0) await sandbox.reset(user);
+      const { stdout, stderr, exitCode } = await run(sandbox, { args: [letters] }, ATTACK);
+      assert.deepEqual([exitCode, stderr.toString()], [0, '']);
+      seen.push(JSON.parse(stdout.toString()));
+    }
+    // A container that is used once has none; all runs after that have the same.
+    const parents = seen.map((found) => found.parents);
+    assert.deepEqual(parents, [[], ...Array(3).fill(parents[1])]);
+    assert.equal(parents[1].length, 1);
+    assert.deepEqual(seen[1].rights, [
+      'CapInh:\t0000000000000000\n',
+      'CapPrm:\t00000000000000c0\n',
+      'CapAmb:\t0000000000000000\n',
+    ]);
+    for (const found of seen)
+      assert.deepEqual(
+        [found.remembered, found.succeeded, found.shared, found['first to go']],
+        [[], [], [], []],
+        JSON.stringify(found),
+      );
+  });
+
+  for (const way of ['ends', 'talks', 'forgets', 'silent', 'keeps_its_user']) {
+    it(`is not, where the parent of its interpreters ${way.replaceAll('_', ' ')}`, async () => {
+      await using sandbox = await python.sandbox(await falseParent(way));
+      await look(sandbox);
+      const error = await refusal(sandbox, 1);
+      assert.ok(error instanceof AgentFailure, `${error}`);
+      assert.deepEqual([error.code, error.message], ['internal', 'No interpreter could be forked for the next run.']);
+      await sandbox.agent.closed;
+    });
+  }
+
+  it('goes on with its run when the parent of its interpreters has ended, and is not used again after it', async () => {
+    await using sandbox = await python.sandbox(await falseParent('forks_once'));
+    await look(sandbox);
+    await sandbox.reset(1);
+    assert.deepEqual(await look(sandbox), { uid: 10_002, found: [] });
+    const error = await refusal(sandbox, 2);
+    assert.ok(error instanceof AgentFailure, `${error}`);
+    assert.equal(error.message, 'No interpreter could be forked for the next run.');
   });
 
   it('is not for the user that it was for, nor before a run, nor is anything taken meanwhile', async () => {

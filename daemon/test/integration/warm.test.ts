@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { fileURLToPath } from 'node:url';
+import type { Sandbox } from '../../src/pool/sandbox.ts';
 import { type RunEnd, type RunOptions, TestRuntime } from '../helpers/container.ts';
 
 const FIXTURES = fileURLToPath(new URL('../fixtures/warm/', import.meta.url));
@@ -138,24 +139,63 @@ function observable(end: RunEnd) {
   };
 }
 
-for (const [id, cases] of [
-  ['python', PYTHON],
-  ['javascript', JAVASCRIPT],
+/** A container that another run had before: there each interpreter is forked. */
+class UsedSandbox {
+  readonly #runtime: TestRuntime;
+  readonly #sandbox: Sandbox;
+  #user = 0;
+
+  private constructor(runtime: TestRuntime, sandbox: Sandbox) {
+    this.#runtime = runtime;
+    this.#sandbox = sandbox;
+  }
+
+  static async create(runtime: TestRuntime): Promise<UsedSandbox> {
+    const used = new UsedSandbox(runtime, await runtime.sandbox());
+    await runtime.runIn(used.#sandbox, { files: `${FIXTURES}python`, entry: 'hello.py', warm: false });
+    return used;
+  }
+
+  /** The next run, and what can be observed of it: which user it was is an accident. */
+  async run(options: RunOptions): Promise<[RunEnd, ReturnType<typeof observable>]> {
+    await this.#sandbox.reset(++this.#user);
+    const end = await this.#runtime.runIn(this.#sandbox, options);
+    const seen = observable(end);
+    const user = `${10_001 + this.#user}`;
+    return [
+      end,
+      { ...seen, stdout: seen.stdout.replaceAll(user, 'USER'), stderr: seen.stderr.replaceAll(user, 'USER') },
+    ];
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#sandbox.dispose();
+  }
+}
+
+for (const [id, cases, forks] of [
+  ['python', PYTHON, true],
+  ['javascript', JAVASCRIPT, false],
 ] as const) {
   describe(`a waiting ${id} interpreter`, function () {
     this.timeout(120_000);
     let runtime: TestRuntime;
+    let used: UsedSandbox | undefined;
 
     before(async function () {
       this.timeout(900_000);
       runtime = await TestRuntime.open(id);
     });
 
-    after(() => runtime[Symbol.asyncDispose]());
+    after(async () => {
+      await used?.[Symbol.asyncDispose]();
+      await runtime[Symbol.asyncDispose]();
+    });
 
     for (const { title, folder = id, end: expected, ...options } of cases) {
       const given = [...(options.args ?? []), ...(options.tty ? ['(terminal)'] : [])].map((arg) => JSON.stringify(arg));
-      it(`runs ${[options.entry, ...given, title ?? ''].join(' ').trim()} as a cold one does`, async () => {
+      const what = [options.entry, ...given, title ?? ''].join(' ').trim();
+      it(`runs ${what} as a cold one does`, async () => {
         const files = `${FIXTURES}${folder}`;
         const cold = await runtime.run({ ...options, files, warm: false });
         const warm = await runtime.run({ ...options, files, warm: true });
@@ -163,6 +203,18 @@ for (const [id, cases] of [
         assert.equal(warm.warm, true);
         assert.deepEqual(observable(warm), observable(cold));
         for (const [key, value] of Object.entries(expected ?? {})) assert.equal(warm[key as keyof RunEnd], value, key);
+      });
+
+      if (!forks) continue;
+      it(`runs ${what} as a cold one does when it was forked for it`, async () => {
+        used ??= await UsedSandbox.create(runtime);
+        const files = `${FIXTURES}${folder}`;
+        const [cold, expectedOutput] = await used.run({ ...options, files, warm: false });
+        const [forked, output] = await used.run({ ...options, files, warm: true });
+        assert.deepEqual([cold.warm, forked.warm], [false, true]);
+        assert.deepEqual(output, expectedOutput);
+        for (const [key, value] of Object.entries(expected ?? {}))
+          assert.equal(forked[key as keyof RunEnd], value, key);
       });
     }
   });

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "parent.h"
 #include "process_strings.h"
 #include "start.h"
 
@@ -207,6 +208,12 @@ static void replace_standard_streams(const PyConfig *config)
     Py_DECREF(io);
 }
 
+static void say_ready(void)
+{
+    if (write(CONTROL_FD, "R", 1) != 1)
+        fail("its control socket is closed");
+}
+
 static void take_the_run(const struct start *start)
 {
     PyConfig *config = (PyConfig *)_Py_GetConfig();
@@ -239,8 +246,11 @@ static int warm_main(int argc, char **argv, char **envp)
     if (PyStatus_Exception(status))
         Py_ExitStatusException(status);
 
-    if (write(CONTROL_FD, "R", 1) != 1)
-        fail("its control socket is closed");
+    say_ready();
+    if (is_parent()) {
+        fork_for_runs(CONTROL_FD);
+        say_ready();
+    }
     struct start start;
     int got = read_start(CONTROL_FD, &start);
     if (got == 0)
