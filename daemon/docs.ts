@@ -140,7 +140,12 @@ async function metrics(): Promise<string> {
   const runs = { counts: { queued: 0, running: 0 } } as Runs;
   const counts = { least: 0, wanted: 0, target: 0, idle: 0, creating: 0, leased: 0, hits: 0, misses: 0, creationMs: 0 };
   const engine = { state: 'up', name: '', problem: null } as const;
-  const status: PoolStatus = { engine, runtimes: [{ runtime: '', ...counts, problem: null }], withPackages: 0 };
+  const status: PoolStatus = {
+    engine,
+    runtimes: [{ runtime: '', ...counts, problem: null }],
+    withPackages: 0,
+    used: 0,
+  };
   const told = new Metrics(runs, { status: () => status } as Pool, () => 0);
   runs.observer?.settled({ runtime: '', state: 'succeeded', outputBytes: 0, wallMs: 0 } as Run, 0);
   const found = (await told.text()).matchAll(/^# HELP (coderunner_\w+) (.*)\n# TYPE \S+ (\w+)\n(.*)$/gm);

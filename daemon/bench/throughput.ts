@@ -90,7 +90,11 @@ say('starting a daemon and waiting for its pool');
 await using resources = new AsyncDisposableStack();
 const daemon = resources.use(await BenchDaemon.start(values.daemon));
 for (const signal of ['SIGINT', 'SIGTERM'] as const)
-  process.once(signal, () => void resources.disposeAsync().finally(() => process.exit(INTERRUPTED)));
+  process.once(signal, () => {
+    // What is under way fails once its daemon goes, which must not end this before that is gone.
+    process.on('uncaughtException', () => {});
+    void resources.disposeAsync().finally(() => process.exit(INTERRUPTED));
+  });
 const sandbox = resources.use(await Sandbox.connect(daemon));
 const processors = new Processors(daemon.pid);
 const machine = describeMachine((await daemon.status()).pool.engine.name);

@@ -99,6 +99,14 @@ export class Metrics {
       },
     });
     new Gauge({
+      name: 'coderunner_sandboxes_used',
+      help: 'Containers that served a run and wait for the next one of its owner.',
+      registers,
+      collect() {
+        this.set(pool.status().used);
+      },
+    });
+    new Gauge({
       name: 'coderunner_leases',
       help: 'Sandboxes handed out since the start, by whether one was waiting.',
       labelNames: ['runtime', 'result'],

@@ -141,6 +141,7 @@ export class Pool {
     this.#languages = new Set(options.runtimes.map(imageName));
     this.#used = new UsedSandboxes({
       keepMs: options.config.reuseKeep,
+      offer: (kind, sandbox) => this.#serveByUsed(kind, sandbox),
       remove: (sandbox) => void this.#remove(sandbox),
       onUnfit: ({ id }, error) =>
         this.#log.info({ container: id, err: error }, 'a used sandbox is not fit for another run'),
@@ -203,7 +204,7 @@ export class Pool {
     this.#shares.asked(owner, this.#timing.now());
     const sandbox =
       waiting ??
-      (await this.#wait(shelf, owner, signal).catch((error) => {
+      (await this.#wait(shelf, { owner, kind, signal }).catch((error) => {
         this.#shares.gaveUp(owner);
         throw error;
       }));
@@ -251,6 +252,17 @@ export class Pool {
     this.#used.keep(kind, sandbox, this.#recipes.nextUser());
     // A run may have come to wait for memory meanwhile.
     this.#makeRoom();
+  }
+
+  /** Whoever waits for a new one takes a used one, where it comes sooner. */
+  #serveByUsed(kind: string, sandbox: Sandbox): boolean {
+    for (const { waiters } of this.#known) {
+      const at = waiters.findIndex((waiter) => waiter.kind === kind);
+      if (at === -1) continue;
+      for (const waiter of waiters.splice(at, 1)) waiter.resolve(sandbox);
+      return true;
+    }
+    return false;
   }
 
   /**
@@ -327,6 +339,7 @@ export class Pool {
         problem: shelf.problem?.message ?? null,
       })),
       withPackages: [...this.#shelves.values()].reduce((sum, { mount, idle }) => sum + (mount ? idle.length : 0), 0),
+      used: this.#used.count,
     };
   }
 
@@ -472,7 +485,10 @@ export class Pool {
     return next;
   }
 
-  #wait(shelf: Shelf, owner: string, signal: AbortSignal): Promise<Sandbox> {
+  #wait(
+    shelf: Shelf,
+    { owner, kind, signal }: { owner: string; kind: string | undefined; signal: AbortSignal },
+  ): Promise<Sandbox> {
     return new Promise((resolve, reject) => {
       if (this.#stop.signal.aborted) return reject(this.#stop.signal.reason);
       const problem = this.#link.problem;
@@ -483,6 +499,7 @@ export class Pool {
       const settled = () => signal.removeEventListener('abort', aborted);
       const waiter: Waiter = {
         owner,
+        kind,
         resolve: (sandbox) => {
           settled();
           resolve(sandbox);
@@ -554,9 +571,9 @@ export class Pool {
 
   async #make({ line: shelf, task: { spec, forRun }, owner }: Turn<Shelf, Creation>): Promise<void> {
     const isRefused = forRun && shelf.waiters.length === 0 && this.problem;
-    const isSurplus = !forRun && shelf.hasSurplus;
-    if (!isRefused && !isSurplus) return this.#create(shelf, spec, owner);
+    if (!isRefused && !shelf.hasSurplus) return this.#create(shelf, spec, owner);
     shelf.creating--;
+    if (forRun) this.#breaker.leave();
     this.#free(mostMemory(spec));
   }
 

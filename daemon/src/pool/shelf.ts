@@ -10,6 +10,8 @@ const RETRY_MOST_MS = 30_000;
 /** A run that waits for a sandbox. */
 export interface Waiter {
   owner: string;
+  /** A used one of that kind will do, too. */
+  kind: string | undefined;
   resolve(sandbox: Sandbox): void;
   reject(error: Error): void;
   /** A sandbox that was being made for it died already. */

@@ -7,6 +7,8 @@ import type { Sandbox } from './sandbox.ts';
 interface UsedOptions {
   /** How long one waits for its owner's next run, in milliseconds. */
   keepMs: number;
+  /** One of that kind can be used again. @returns whether somebody waited for it, who has it now */
+  offer(kind: string, sandbox: Sandbox): boolean;
   /** Destroys one that nobody has. Never rejects. */
   remove(sandbox: Sandbox): void;
   /** Why one could not be made fit, for the log. */
@@ -31,6 +33,11 @@ export class UsedSandboxes {
     this.#options = options;
   }
 
+  /** How many there are. */
+  get count(): number {
+    return this.#kept.size;
+  }
+
   /**
    * Has everything of its run removed and keeps it for the next.
    * @param kind what runs must have in common to follow each other in it, their owner among it
@@ -41,8 +48,9 @@ export class UsedSandboxes {
     this.#kept.add(kept);
     kept.fit = sandbox.reset(user).then(
       () => {
-        // Until now it did not wait for anybody.
-        if (this.#kept.has(kept)) kept.expiry = setTimeout(() => this.#giveUp(kept), this.#options.keepMs).unref();
+        if (!this.#kept.has(kept)) return true; // taken already, or given up
+        if (this.#options.offer(kind, sandbox)) this.#kept.delete(kept);
+        else kept.expiry = setTimeout(() => this.#giveUp(kept), this.#options.keepMs).unref();
         return true;
       },
       (error: Error) => {

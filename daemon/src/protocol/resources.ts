@@ -386,6 +386,7 @@ export const PoolStatus = Type.Object({
     }),
   ),
   withPackages: Type.Integer({ description: 'Containers that wait with a project’s packages in them' }),
+  used: Type.Integer({ description: 'Containers that served a run and wait for the next one of its owner' }),
 });
 export type PoolStatus = Static<typeof PoolStatus>;
 

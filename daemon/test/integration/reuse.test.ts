@@ -1,6 +1,7 @@
 /** Which run may have a container that another run had, and which has a new one. What is left in it is reset.test.ts's. */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
+import type { Lease } from '../../src/pool/pool.ts';
 import type { BatchResult, RunRequest } from '../../src/protocol/index.ts';
 import { python, TestDaemon } from '../support/live-daemon.ts';
 import { TestPool, until } from '../support/test-pool.ts';
@@ -13,8 +14,9 @@ describe('a container in the pool that its owner gives back', () => {
     await test.pool.start();
     return test;
   };
-  const used = async (test: TestPool, more: Parameters<TestPool['lease']>[0] = { reuse: 'kind' }): Promise<string> => {
-    const lease = await test.lease(more);
+  const used = async (test: TestPool, more: Parameters<TestPool['lease']>[0] = { reuse: 'kind' }): Promise<string> =>
+    work(await test.lease(more));
+  const work = async (lease: Lease): Promise<string> => {
     await lease.sandbox.agent.sendFiles(emptyArchive());
     lease.sandbox.agent.credit(1);
     await lease.sandbox.agent.runStage({
@@ -38,10 +40,40 @@ describe('a container in the pool that its owner gives back', () => {
   it('is its next run’s, also while it is still being emptied', async () => {
     await using test = await open();
     const id = await used(test);
+    assert.equal(test.pool.status().used, 1);
     const lease = await test.lease({ reuse: 'kind' });
     assert.deepEqual([lease.sandbox.id, lease.sandbox.runs, lease.hit], [id, 2, true]);
+    assert.equal(test.pool.status().used, 0);
     await lease.dispose();
     assert.deepEqual(await test.containers(), []);
+  });
+
+  it('is that of its owner’s run that waits for a new one already, which is not made where nobody began to', async () => {
+    await using test = await open({ createConcurrency: 1 });
+    const first = await test.lease({ reuse: 'kind' });
+    const { docker } = test;
+    const create = docker.createContainer.bind(docker);
+    const gate = Promise.withResolvers<void>();
+    let begun = 0;
+    docker.createContainer = (async (options: Parameters<typeof create>[0]) => {
+      begun++;
+      await gate.promise;
+      return create(options);
+    }) as typeof docker.createContainer;
+    const runs = [test.lease({ reuse: 'kind' }), test.lease({ reuse: 'kind' })];
+    const other = test.lease({ owner: 'bob', reuse: 'kind' });
+    await until(() => begun === 1);
+    await work(first);
+    for (const run of runs) {
+      const lease = await run;
+      assert.deepEqual([lease.sandbox.id, lease.hit], [first.sandbox.id, false]);
+      await work(lease);
+    }
+    gate.resolve();
+    await using lease = await other;
+    assert.notEqual(lease.sandbox.id, first.sandbox.id);
+    await until(() => test.status.creating === 0);
+    assert.equal(begun, 1);
   });
 
   it('is no other owner’s, nor a run’s of another kind or size, nor that of one that asks for a new one', async () => {
