@@ -313,8 +313,11 @@ export class Engine implements AsyncDisposable {
       );
     const timer = setTimeout(overdue, withinMs);
     givenUp.addEventListener('abort', giveUp);
+    // The client library never settles an answer that was cut off after its head, as that to a wait is by an engine that is killed.
+    const { promise: limited, reject } = Promise.withResolvers<never>();
+    limit.signal.addEventListener('abort', () => reject(limit.signal.reason));
     try {
-      return await ask(limit.signal);
+      return await Promise.race([ask(limit.signal), limited]);
     } catch (error) {
       throw limit.signal.aborted ? limit.signal.reason : error;
     } finally {

@@ -500,6 +500,22 @@ describe('the pool, when the engine goes away', () => {
     assert.deepEqual(test.logged, []);
   });
 
+  it('has the room of a container back whose engine ended while it removed it', async () => {
+    await using proxy = await EngineProxy.start();
+    const { limits } = await pythonRuntime();
+    await using test = await TestPool.full({ poolSize: 1, memoryBudget: limits.memoryBytes, engine: proxy.address });
+    const lease = await test.lease();
+    proxy.isAlwaysRemoving = true;
+    const disposed = lease.dispose();
+    await until(() => proxy.leftWaiting > 0);
+    await proxy.cut();
+    await until(() => test.link.problem !== undefined);
+    proxy.isAlwaysRemoving = false;
+    await proxy.restore();
+    await disposed;
+    await until(() => test.status.idle === 1);
+  });
+
   it('makes containers while the engine still removes what an earlier daemon left', async () => {
     await using proxy = await EngineProxy.start();
     await using test = await TestPool.open({ poolSize: 1, engine: proxy.address });

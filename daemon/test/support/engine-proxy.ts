@@ -12,6 +12,9 @@ const WAIT = /^POST \S*\/containers\/[^/]+\/wait/;
 const REFUSAL = answer('500 Internal Server Error', 'no space left on device');
 const UNDER_WAY = answer('409 Conflict', 'removal is already in progress');
 
+/** Docker sends it at once, and the rest when the wait is over. */
+const HEAD = 'HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n';
+
 function answer(status: string, message: string): string {
   const said = JSON.stringify({ message });
   return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${said.length}\r\n\r\n${said}`;
@@ -110,8 +113,10 @@ export class EngineProxy implements AsyncDisposable {
         } else if (this.isAlwaysRemoving && REMOVAL.test(asked)) {
           client.end(UNDER_WAY);
           engine.destroy();
-        } else if (this.isAlwaysRemoving && WAIT.test(asked)) this.leftWaiting++;
-        else if (this.#heldRemovals && REMOVAL.test(asked)) this.#heldRemovals.push(() => to.write(bytes));
+        } else if (this.isAlwaysRemoving && WAIT.test(asked)) {
+          this.leftWaiting++;
+          client.write(HEAD);
+        } else if (this.#heldRemovals && REMOVAL.test(asked)) this.#heldRemovals.push(() => to.write(bytes));
         else to.write(bytes);
       });
       from.on('end', () => to.end());
