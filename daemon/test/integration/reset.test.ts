@@ -32,6 +32,9 @@ const KEPT: Record<string, string> = {
   killed: 'The kernel has ended a process for its memory.',
 };
 
+/** A parent that has ended may be noticed before it is asked for an interpreter, or then. */
+const NOT_FORKED = /^(No interpreter could be forked for the next run|.* having an interpreter forked: Broken pipe)\.$/;
+
 describe('a sandbox that is used again', () => {
   let python: TestRuntime;
   before(async () => {
@@ -186,7 +189,8 @@ describe('a sandbox that is used again', () => {
       await look(sandbox);
       const error = await refusal(sandbox, 1);
       assert.ok(error instanceof AgentFailure, `${error}`);
-      assert.deepEqual([error.code, error.message], ['internal', 'No interpreter could be forked for the next run.']);
+      assert.equal(error.code, 'internal');
+      assert.match(error.message, NOT_FORKED);
       await sandbox.agent.closed;
     });
   }
@@ -198,7 +202,7 @@ describe('a sandbox that is used again', () => {
     assert.deepEqual(await look(sandbox), { uid: 10_002, found: [] });
     const error = await refusal(sandbox, 2);
     assert.ok(error instanceof AgentFailure, `${error}`);
-    assert.equal(error.message, 'No interpreter could be forked for the next run.');
+    assert.match(error.message, NOT_FORKED);
   });
 
   it('is not for the user that it was for, nor before a run, nor is anything taken meanwhile', async () => {
