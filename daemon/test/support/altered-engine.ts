@@ -20,6 +20,8 @@ export class AlteredEngine implements AsyncDisposable {
   readonly #enginePath: string;
   readonly #alter: Alteration;
   readonly #server: Server;
+  /** Both ends of each conversation with a container: Docker may keep one open whose container is gone, and the server knows none of them. */
+  readonly #conversations = new Set<Socket>();
 
   private constructor(folder: string, enginePath: string, alter: Alteration) {
     this.#folder = folder;
@@ -44,6 +46,7 @@ export class AlteredEngine implements AsyncDisposable {
     const closed = once(this.#server, 'close');
     this.#server.close();
     this.#server.closeAllConnections();
+    for (const socket of this.#conversations) socket.destroy();
     await closed;
     await rm(this.#folder, { recursive: true, force: true });
   }
@@ -79,9 +82,13 @@ export class AlteredEngine implements AsyncDisposable {
       [client, engine],
       [engine, client],
     ] as const) {
+      this.#conversations.add(from);
       from.pipe(to);
       from.on('error', () => {}); // 'close' follows
-      from.on('close', () => to.destroy());
+      from.on('close', () => {
+        this.#conversations.delete(from);
+        to.destroy();
+      });
     }
   }
 }
