@@ -36,9 +36,7 @@ describe('Around the console', () => {
   });
 
   it('files that a program leaves are listed; pictures are shown; each can be opened and saved', async () => {
-    await window.openFile('files.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('Left two files behind.');
+    await window.run('files.py', 'Left two files behind.');
     await window.console.getByRole('button', { name: '2 files produced' }).waitFor();
     const picture = window.console.locator('.preview img');
     await picture.waitFor();
@@ -55,9 +53,7 @@ describe('Around the console', () => {
   });
 
   it('those who prefer the output channel find the same text there', async () => {
-    await window.openFile('progress.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('That is all.');
+    await window.run('progress.py', 'That is all.');
     await window.command('CodeRunner: Show Output Channel');
     const output = window.page.locator('[id="workbench.panel.output"] .view-lines');
     await output.filter({ hasText: 'That is all.' }).waitFor();

@@ -35,32 +35,34 @@ describe('In a window of VS Code', () => {
     if (currentTest) await window.screenshot(currentTest.fullTitle().replace(/\W+/g, '-').toLowerCase());
   });
 
-  /** Waits until endless.py runs. @param before what this gave for the run before, whose output is still shown for a moment @returns what is this run's alone */
-  const begins = async (before = 'no run'): Promise<string> => {
-    const screen = window.screen.filter({ hasText: /It begins\. \S{36}/, hasNotText: before });
-    return /It begins\. (\S{36})/.exec((await screen.textContent()) ?? '')?.[1] ?? assert.fail('It is not shown.');
-  };
+  /**
+   * Presses a button above endless.py, and waits until it runs.
+   * @param before what this gave for the run before, whose output is still shown for a moment
+   * @returns what this run alone has printed
+   */
+  const begin = (title: string, before = 'no run'): Promise<string> =>
+    window.press(title, async (timeout) => {
+      const screen = window.screen.filter({ hasText: /It begins\. \S{36}/, hasNotText: before });
+      const text = (await screen.textContent({ timeout })) ?? '';
+      return /It begins\. (\S{36})/.exec(text)?.[1] ?? assert.fail(text);
+    });
 
   it('the button above a program runs it, and what is typed in the console reaches it', async () => {
-    await window.openFile('greet.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('What is your name?');
+    await window.run('greet.py', 'What is your name?');
     await window.type('Ada\n');
     await window.shows('Nice to meet you, Ada!');
   });
 
   it('an endless program is stopped by its button, and says so', async () => {
     await window.openFile('endless.py');
-    await window.lens('Run in Sandbox').click();
-    run = await begins();
+    run = await begin('Run in Sandbox');
     await window.button('Stop').click();
     await window.says(/cancelled|stopped/i);
   });
 
   it('Ctrl-C interrupts the program', async () => {
     await window.openFile('endless.py');
-    await window.lens('Run in Sandbox').click();
-    run = await begins(run);
+    run = await begin('Run in Sandbox', run);
     await window.keyboard.focus();
     await window.page.keyboard.press('Control+c');
     await window.shows('KeyboardInterrupt');
@@ -68,33 +70,25 @@ describe('In a window of VS Code', () => {
 
   it('running again while it runs stops the run before and starts anew', async () => {
     await window.openFile('endless.py');
-    await window.lens('Run in Sandbox').click();
-    run = await begins(run);
-    await window.lens('Run Again').click();
-    run = await begins(run);
+    run = await begin('Run in Sandbox', run);
+    run = await begin('Run Again', run);
     await window.page.keyboard.press('Control+Alt+.');
     await window.says(/cancelled|stopped/i);
   });
 
   it('a failing program’s line is a link', async () => {
-    await window.openFile('wrong.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('ZeroDivisionError');
+    await window.run('wrong.py', 'ZeroDivisionError');
     await window.shows('line 2');
   });
 
   it('a picture that the program draws is shown', async () => {
-    await window.openFile('plot.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('Drawn.');
+    await window.run('plot.py', 'Drawn.');
     await window.console.getByText('square.png').first().waitFor();
     await window.console.locator('img').first().waitFor();
   });
 
   it('a flood of output leaves the window usable', async () => {
-    await window.openFile('flood.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('makes Jack a dull boy');
+    await window.run('flood.py', 'makes Jack a dull boy');
     await window.command('View: Toggle Primary Side Bar Visibility');
     await window.command('View: Toggle Primary Side Bar Visibility');
     await window.button('Stop').click();
@@ -102,9 +96,7 @@ describe('In a window of VS Code', () => {
   });
 
   it('a run goes on while its window is loaded again, and is taken up where it was', async () => {
-    await window.openFile('greet.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('What is your name?');
+    await window.run('greet.py', 'What is your name?');
     await window.reload();
     await window.shows('What is your name?');
     await window.type('Grace\n');
@@ -114,9 +106,7 @@ describe('In a window of VS Code', () => {
   it('two windows share one daemon', async () => {
     const { pid } = await environment.daemon();
     const other = await Window.open(browser, url);
-    await other.openFile('hello.py');
-    await other.lens('Run in Sandbox').click();
-    await other.shows('sandbox of its own');
+    await other.run('hello.py', 'sandbox of its own');
     await other.page.close();
     assert.equal((await environment.daemon()).pid, pid);
   });

@@ -23,15 +23,11 @@ describe('The daemon behind a window', () => {
   });
 
   it('may die: the run is told lost, and the next one gets a new daemon', async () => {
-    await window.openFile('endless.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('It begins.');
+    await window.run('endless.py', 'It begins.');
     const { pid } = await environment.daemon();
     process.kill(pid, 'SIGKILL');
     await window.says(/lost|went away/i);
-    await window.openFile('hello.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('sandbox of its own');
+    await window.run('hello.py', 'sandbox of its own');
     assert.notEqual((await environment.daemon()).pid, pid);
   });
 
@@ -48,9 +44,7 @@ describe('The daemon behind a window', () => {
     await window.answer('The daemon’s address', url);
     await window.answer('The token for', token);
     await window.statusBar.filter({ hasText: new URL(url).host }).waitFor();
-    await window.openFile('greet.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('What is your name?');
+    await window.run('greet.py', 'What is your name?');
     await window.type('Team\n');
     await window.shows('Nice to meet you, Team!');
   });
@@ -59,8 +53,6 @@ describe('The daemon behind a window', () => {
     await window.command('CodeRunner: Choose Daemon…');
     await window.choose('On this machine');
     await window.statusBar.filter({ hasText: /^\W*CodeRunner$/ }).waitFor();
-    await window.openFile('hello.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('sandbox of its own');
+    await window.run('hello.py', 'sandbox of its own');
   });
 });
