@@ -18,6 +18,15 @@ import { containersOf, pythonRuntime, TestPool, until } from '../support/test-po
 
 const ROOMY = { poolSize: 3, createConcurrency: 2 };
 
+/** Has a container of the pool removed by an engine that does not say when it has. @returns `disposed` resolves when the pool knows */
+async function beginRemoval(test: TestPool, proxy: EngineProxy): Promise<{ disposed: Promise<void> }> {
+  const lease = await test.lease();
+  proxy.isAlwaysRemoving = true;
+  const disposed = lease.dispose();
+  await until(() => proxy.leftWaiting > 0);
+  return { disposed };
+}
+
 describe('the pool', () => {
   before(async function () {
     this.timeout(600_000);
@@ -490,10 +499,7 @@ describe('the pool, when the engine goes away', () => {
     const { limits } = await pythonRuntime();
     // There is room for the next one only when the last one is gone.
     await using test = await TestPool.full({ poolSize: 1, memoryBudget: limits.memoryBytes, engine: proxy.address });
-    const lease = await test.lease();
-    proxy.isAlwaysRemoving = true;
-    const disposed = lease.dispose();
-    await until(() => proxy.leftWaiting > 0);
+    const { disposed } = await beginRemoval(test, proxy);
     proxy.isAlwaysRemoving = false;
     await disposed;
     await until(() => test.status.idle === 1);
@@ -504,10 +510,7 @@ describe('the pool, when the engine goes away', () => {
     await using proxy = await EngineProxy.start();
     const { limits } = await pythonRuntime();
     await using test = await TestPool.full({ poolSize: 1, memoryBudget: limits.memoryBytes, engine: proxy.address });
-    const lease = await test.lease();
-    proxy.isAlwaysRemoving = true;
-    const disposed = lease.dispose();
-    await until(() => proxy.leftWaiting > 0);
+    const { disposed } = await beginRemoval(test, proxy);
     await proxy.cut();
     await until(() => test.link.problem !== undefined);
     proxy.isAlwaysRemoving = false;
