@@ -127,22 +127,29 @@ bool leftovers_are_none(int own_sockets, struct failure *failure)
 {
     const struct {
         const char *path;
-        bool may_be_missing;
         int own;
+        bool may_be_missing, is_of_tcp;
     } tables[] = {
-        {"/proc/sysvipc/shm", false, 0}, {"/proc/sysvipc/sem", false, 0},
-        {"/proc/sysvipc/msg", false, 0}, {"/proc/net/unix", false, own_sockets},
-        {"/proc/net/tcp", false, 0},     {"/proc/net/udp", false, 0},
-        {"/proc/net/tcp6", true, 0},     {"/proc/net/udp6", true, 0},
-        {"/proc/net/udplite", true, 0},  {"/proc/net/udplite6", true, 0},
-        {"/proc/net/raw", true, 0},      {"/proc/net/raw6", true, 0},
-        {"/proc/net/icmp", true, 0},     {"/proc/net/icmp6", true, 0},
+        {.path = "/proc/sysvipc/shm"},
+        {.path = "/proc/sysvipc/sem"},
+        {.path = "/proc/sysvipc/msg"},
+        {.path = "/proc/net/unix", .own = own_sockets},
+        {.path = "/proc/net/tcp", .is_of_tcp = true},
+        {.path = "/proc/net/udp"},
+        {.path = "/proc/net/tcp6", .is_of_tcp = true, .may_be_missing = true},
+        {.path = "/proc/net/udp6", .may_be_missing = true},
+        {.path = "/proc/net/udplite", .may_be_missing = true},
+        {.path = "/proc/net/udplite6", .may_be_missing = true},
+        {.path = "/proc/net/raw", .may_be_missing = true},
+        {.path = "/proc/net/raw6", .may_be_missing = true},
+        {.path = "/proc/net/icmp", .may_be_missing = true},
+        {.path = "/proc/net/icmp6", .may_be_missing = true},
     };
     if (!have_lost_sockets_found())
         return failure_set_errno(failure, "opening a socket");
     bool no_tcp = has_no_tcp(own_sockets);
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
-        if (no_tcp && strncmp(tables[i].path, "/proc/net/tcp", strlen("/proc/net/tcp")) == 0)
+        if (no_tcp && tables[i].is_of_tcp)
             continue;
         int count = for_each_line(tables[i].path, NULL);
         if (count > tables[i].own || (count < 0 && !(tables[i].may_be_missing && errno == ENOENT)))

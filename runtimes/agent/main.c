@@ -34,7 +34,7 @@
 struct options {
     const char *workspace;
     struct identity user;
-    uint64_t warm_ready_ms;
+    uint64_t warm_ready_ms, answer_ms;
     struct services services;
     bool warm_forks;
     const char *const *warm_argv; /* ends with NULL; empty: none */
@@ -59,6 +59,7 @@ struct agent {
     bool used_before; /* another run was here */
     uint64_t warm_ready_ms, warm_deadline_ns;
     bool announced; /* READY was sent */
+    uint64_t answer_ms, answer_deadline_ns; /* until when somebody has to answer the first of them; none once the daemon has said anything */
     struct places places;
     struct identity next_user; /* of the run after RESET */
     bool removed;              /* what can be: the rest goes by itself, or not at all */
@@ -83,11 +84,12 @@ static bool parse_options(int argc, char **argv, struct options *options)
     static const struct option known[] = {
         {"workspace", required_argument, NULL, 'w'}, {"uid", required_argument, NULL, 'u'},
         {"gid", required_argument, NULL, 'g'},       {"warm-ready-ms", required_argument, NULL, 'r'},
-        {"warm-forks", no_argument, NULL, 'f'},      {"service", required_argument, NULL, 's'},
-        {"version", no_argument, NULL, 'v'},         {0},
+        {"answer-ms", required_argument, NULL, 'a'}, {"warm-forks", no_argument, NULL, 'f'},
+        {"service", required_argument, NULL, 's'},   {"version", no_argument, NULL, 'v'},
+        {0},
     };
     uint64_t number;
-    *options = (struct options){.workspace = "/workspace", .user = {10001, 10001}, .warm_ready_ms = 10000};
+    *options = (struct options){.workspace = "/workspace", .user = {10001, 10001}, .warm_ready_ms = 10000, .answer_ms = 60000};
     for (int option; (option = getopt_long(argc, argv, "+", known, NULL)) != -1;) {
         switch (option) {
         case 'w':
@@ -101,6 +103,10 @@ static bool parse_options(int argc, char **argv, struct options *options)
             break;
         case 'r':
             if (!parse_number(optarg, 3600000, &options->warm_ready_ms))
+                return false;
+            break;
+        case 'a':
+            if (!parse_number(optarg, 3600000, &options->answer_ms))
                 return false;
             break;
         case 'f':
@@ -152,6 +158,7 @@ static bool prepare(const struct options *options, struct failure *failure)
     agent.warm_missing = agent.warm_argv != NULL;
     agent.warm_forks = options->warm_forks && agent.warm_argv;
     agent.warm_ready_ms = options->warm_ready_ms;
+    agent.answer_ms = options->answer_ms;
     agent.warm_deadline_ns = UINT64_MAX;
     return services_start(&agent.host.services, options->user, options->workspace, failure);
 }
@@ -279,6 +286,7 @@ static bool read_daemon(void)
         return errno == EAGAIN || errno == EINTR;
     if (count == 0)
         return false;
+    agent.answer_deadline_ns = UINT64_MAX;
     frame_reader_added(&agent.reader, (size_t)count);
     struct frame frame;
     while (frame_reader_next(&agent.reader, &frame, &agent.failure))
@@ -441,6 +449,8 @@ static bool get_ready(void)
     int length = snprintf(text, sizeof text, "{\"agent\":\"" AGENT_VERSION "\",\"protocol\":%d,\"warm\":%s}", PROTOCOL_VERSION,
                           warm->pid > 0 ? "true" : "false");
     agent.announced = true;
+    if (!agent.used_before)
+        agent.answer_deadline_ns = clock_ns(CLOCK_MONOTONIC) + agent.answer_ms * NS_PER_MS;
     return outbox_put(&agent.outbox, FRAME_READY, false, text, (size_t)length);
 }
 
@@ -476,6 +486,12 @@ static bool go_on_with_stage(void)
         stage_pass_output(&agent.stage, &agent.outbox, &agent.credit);
     acknowledge_stdin();
     return !stage_is_done(&agent.stage) || !outbox_has_slack(&agent.outbox) || finish_stage();
+}
+
+/* An engine that is killed while it starts a container may forget it: then nobody speaks to the agent, nor is its stdin ever closed. */
+static bool is_forgotten(void)
+{
+    return agent.announced && clock_ns(CLOCK_MONOTONIC) >= agent.answer_deadline_ns;
 }
 
 /* Does whatever can be done without waiting. False when the agent has to end. */
@@ -515,7 +531,7 @@ static void wait_for_events(struct pollfd polled[POLLED])
 {
     const struct stage *stage = agent.session.state == SESSION_STAGE ? &agent.stage : NULL;
     bool output = stage && stage_wants_output(stage, &agent.outbox, agent.credit);
-    uint64_t deadline_ns = !agent.announced ? ready_deadline_ns() : stage ? stage_deadline_ns(stage) : UINT64_MAX;
+    uint64_t deadline_ns = !agent.announced ? ready_deadline_ns() : stage ? stage_deadline_ns(stage) : agent.answer_deadline_ns;
     if (has_more_to_send())
         deadline_ns = 0;
     polled[DAEMON] = (struct pollfd){.fd = STDIN_FILENO, .events = agent.announced ? POLLIN : 0};
@@ -540,7 +556,7 @@ static void serve(void)
 {
     struct pollfd polled[POLLED];
     for (;;) {
-        if (!go_on())
+        if (!go_on() || is_forgotten())
             return;
         if (!outbox_flush(&agent.outbox))
             return;
@@ -577,8 +593,8 @@ int main(int argc, char **argv)
     if (!parse_options(argc, argv, &options)) {
         dprintf(
             STDERR_FILENO,
-            "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [--warm-forks] [--service /PATH]... [-- WARM "
-            "ARGV...]\n");
+            "usage: coderunner-agent [--workspace /FOLDER] [--uid N] [--gid N] [--warm-ready-ms N] [--answer-ms N] [--warm-forks] "
+            "[--service /PATH]... [-- WARM ARGV...]\n");
         return EXIT_FAILURE;
     }
     if (prepare(&options, &agent.failure))

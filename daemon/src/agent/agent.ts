@@ -244,6 +244,7 @@ export class Agent {
         if (!this.#ready) throw new BadFrame('The agent said READY, but nobody asked for it.');
         this.#ready.resolve({ warm });
         this.#ready = undefined;
+        this.credit(0); // any answer will do: an agent that hears none has been forgotten by its engine, and ends
         return;
       }
       case FROM_AGENT.exit: {

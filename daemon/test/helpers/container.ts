@@ -1,6 +1,7 @@
 /** Runs fixtures in real containers, through the agent, without a daemon around them. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { text } from 'node:stream/consumers';
 import tar from 'tar-stream';
 import type { AgentExit, StageStart } from '../../src/agent/agent.ts';
 import { loadConfig } from '../../src/config.ts';
@@ -86,6 +87,19 @@ export class TestRuntime implements AsyncDisposable {
     return Sandbox.create(this.#engine, { ...spec, command: command ?? spec.command }, AbortSignal.timeout(60_000));
   }
 
+  /** Starts a container that nobody speaks to, and waits for its end. @param command what its agent is told */
+  async endUnanswered(command: string[]): Promise<void> {
+    const container = await this.#engine.createContainer({ ...this.#spec(), command }, AbortSignal.timeout(60_000));
+    try {
+      const ended = Promise.withResolvers<void>();
+      container.attachment.onClose = () => ended.resolve();
+      container.attachment.listen();
+      await ended.promise;
+    } finally {
+      await container.remove();
+    }
+  }
+
   async runIn({ agent }: Sandbox, options: RunOptions): Promise<RunEnd> {
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
@@ -103,6 +117,14 @@ export class TestRuntime implements AsyncDisposable {
     const end = agent.runStage(this.#start(options));
     if (!options.tty) agent.stdin(Buffer.from(options.stdin ?? ''), true);
     return { ...(await end), stdout: Buffer.concat(stdout), stderr: Buffer.concat(stderr) };
+  }
+
+  /** Has root do something in the container, with the rights that the container has. @returns what it printed */
+  async asRoot({ id }: Sandbox, argv: string[]): Promise<string> {
+    const container = this.#engine.docker.getContainer(id);
+    // On a terminal, so that the output is not in frames.
+    const exec = await container.exec({ Cmd: argv, User: '0:0', Tty: true, AttachStdout: true, AttachStderr: true });
+    return text(await exec.start({ Tty: true }));
   }
 
   #spec(): ContainerSpec {

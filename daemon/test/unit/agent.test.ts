@@ -101,6 +101,15 @@ async function reason(container: Container): Promise<string> {
   return (await container.agent.closed).message;
 }
 
+describe('an agent that says it is ready', () => {
+  it('is answered, or it would take itself for forgotten', async () => {
+    using container = await Container.open();
+    const answered = container.hear();
+    container.ready();
+    assert.equal((await answered).toString('hex'), '060000000000000400000000');
+  });
+});
+
 describe('an agent that is told to reset', () => {
   it('hears of the next run’s user, and nothing else', async () => {
     using container = await Container.open();
