@@ -49,7 +49,6 @@ const daemon = {
 import { createRequire as __createRequire } from 'node:module';
 const require = __createRequire(import.meta.url), __filename = import.meta.filename, __dirname = import.meta.dirname;`,
   },
-  external: ['./ssh.cjs'],
   // The form of it that Node takes names its own parts in a way that no bundler can follow.
   alias: { 'jsonc-parser': 'jsonc-parser/lib/esm/main.js' },
   plugins: [
@@ -58,8 +57,8 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
     replace('dockerode/lib/buildkit.js', [/^[\s\S]*$/, 'module.exports = {};']),
     replace(
       'docker-modem/lib/modem.js',
-      // Only an engine behind ssh:// needs ssh2; it has a file of its own.
-      ["ssh = require('./ssh')", "ssh = (options) => require('./ssh.cjs')(options)"],
+      // An engine behind ssh:// is reached by the ssh of the machine.
+      ["ssh = require('./ssh')", 'ssh = undefined'],
       // Each request would be written out in full for a log that nobody keeps.
       [/debug\('Sending: %s', util\.inspect\([\s\S]*?\}\)\);/, ''],
     ),
@@ -71,20 +70,6 @@ const require = __createRequire(import.meta.url), __filename = import.meta.filen
     after(() => cp(join(SWAGGER_UI, 'static'), join(OUT, 'daemon/dist/static'), { recursive: true })),
     after(removeStaleChunks),
   ],
-};
-
-/** @type {import('esbuild').BuildOptions} */
-const ssh = {
-  ...common,
-  entryPoints: { ssh: 'node_modules/docker-modem/lib/ssh.js' },
-  outdir: join(OUT, 'daemon/dist'),
-  outExtension: { '.js': '.cjs' },
-  platform: 'node',
-  target: 'node24',
-  format: 'cjs',
-  minify: true,
-  // Native speed-ups of ssh2, which does without them.
-  external: ['cpu-features', '*.node'],
 };
 
 /** @type {import('esbuild').BuildOptions} */
@@ -215,7 +200,7 @@ const announce = {
   },
 };
 
-const programs = [daemon, ssh, extension, languageClient, webview].map((program) => ({
+const programs = [daemon, extension, languageClient, webview].map((program) => ({
   ...program,
   plugins: [after(publish), ...(program.plugins ?? [])],
 }));

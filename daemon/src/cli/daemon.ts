@@ -12,6 +12,8 @@ import { accentOut, print, printJson, say, table } from './output.ts';
 const LOOK_EVERY_MS = 20;
 /** Beyond its own grace a daemon needs a moment to remove its containers. */
 const STOPS_WITHIN_MS = 60_000;
+/** Who waits longer than that is told what for. */
+const PATIENCE_MS = 3_000;
 
 /** Starts a daemon in the background, unless one runs. */
 export async function startInBackground(options: { stopWhenIdle: boolean; json: boolean }): Promise<number> {
@@ -31,9 +33,18 @@ export async function stop(options: { force: boolean }): Promise<number> {
     return 0;
   }
   await apiOf(daemon).shutdown(options.force);
-  const giveUpAt = performance.now() + config.stopGrace + STOPS_WITHIN_MS;
+  const askedAt = performance.now();
+  let isTold = false;
   while (isAlive(daemon.pid)) {
-    if (performance.now() > giveUpAt)
+    const waited = performance.now() - askedAt;
+    if (!isTold && waited > PATIENCE_MS) {
+      isTold = true;
+      await say(
+        'Waiting for running programs (not with --force) and for the container engine, which removes the containers.\n' +
+          'What it is too slow for, the next daemon removes.',
+      );
+    }
+    if (waited > config.stopGrace + STOPS_WITHIN_MS)
       throw new CodeRunnerError('internal', `The daemon (process ${daemon.pid}) was told to stop, but goes on.`, {
         hint: `Look at its log, or end it: kill -9 ${daemon.pid}`,
       });

@@ -2,7 +2,7 @@
  * The stream to a container's stdin, stdout and stderr. The engine sends output in frames of its own (`u8 stream · 3 × 0 ·
  * u32 length · bytes`); they are taken apart here, without copying, since every byte a program prints goes through.
  */
-import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { Together } from './together.ts';
 
 const HEADER_BYTES = 8;
@@ -45,15 +45,13 @@ export class Attachment {
   onClose: (error?: Error) => void = () => {};
   /** More can be written after `write` returned false. */
   onDrain: () => void = () => {};
-  readonly #socket: Socket;
+  readonly #socket: Duplex;
   readonly #together: Together;
   #failure: Error | undefined;
 
-  constructor(socket: Socket) {
+  constructor(socket: Duplex) {
     this.#socket = socket;
     this.#together = new Together(socket);
-    socket.setTimeout(0);
-    socket.setNoDelay?.(true);
     socket.on('error', (error) => {
       this.#failure = error;
     });
@@ -73,7 +71,7 @@ export class Attachment {
     );
     socket.on('close', () => this.onClose(this.#failure));
     if (socket.closed) process.nextTick(() => this.onClose(this.#failure));
-    else socket.on('data', (chunk: Buffer) => demultiplexer.push(chunk));
+    else socket.on('data', (chunk: Buffer) => demultiplexer.push(chunk)).resume();
   }
 
   /**

@@ -2,10 +2,13 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync, statSync } from 'node:fs';
+import { connect, isIP } from 'node:net';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import Docker from 'dockerode';
 import { CodeRunnerError } from '../protocol/index.ts';
+import { EngineHttp, Overdue } from './http.ts';
+import { connectBySsh, type Destination } from './ssh.ts';
 
 const ANSWER_WITHIN_MS = 3_000;
 const USUAL_SOCKET = 'a usual socket';
@@ -89,6 +92,14 @@ function usualSockets(env: NodeJS.ProcessEnv, home: string): Place[] {
   return [...new Set(paths)].map((path) => ({ source: USUAL_SOCKET, address: `unix://${path}` }));
 }
 
+/** The clients of one engine. */
+interface Clients {
+  /** What takes streams of its own: images, and what happens in the engine. */
+  docker: Docker;
+  /** Everything else. */
+  http: EngineHttp;
+}
+
 export interface FindOptions {
   signal?: AbortSignal;
   env?: NodeJS.ProcessEnv;
@@ -101,16 +112,13 @@ export interface FindOptions {
  * The first place with an engine that answers.
  * @throws CodeRunnerError engine_unavailable; `details` lists the {@link Attempt}s
  */
-export async function findEngine(
-  setting: string,
-  options: FindOptions = {},
-): Promise<{ docker: Docker; place: Place }> {
+export async function findEngine(setting: string, options: FindOptions = {}): Promise<Clients & { place: Place }> {
   const { signal, env, home, withinMs = ANSWER_WITHIN_MS } = options;
   const attempts: Attempt[] = [];
   for (const candidate of places(setting, env, home)) {
     signal?.throwIfAborted();
     const problem = await tryPlace(candidate, withinMs);
-    if (typeof problem !== 'string') return { docker: problem, place: candidate };
+    if (typeof problem !== 'string') return { ...problem, place: candidate };
     attempts.push({ ...candidate, problem });
   }
   throw unavailable(attempts);
@@ -165,27 +173,27 @@ export function isEngineAbsent({ details }: CodeRunnerError): boolean {
   );
 }
 
-/** An engine's client, or what is wrong with the place. */
-async function tryPlace({ address, certificates }: Place, withinMs: number): Promise<Docker | string> {
+/** An engine's clients, or what is wrong with the place. */
+async function tryPlace({ address, certificates }: Place, withinMs: number): Promise<Clients | string> {
   if (address === '') return NAMES_NONE;
   const socketPath = /^(?:unix|npipe):\/\/(.+)$/.exec(address)?.[1];
   // Connecting would not tell a folder that is closed from a socket that is.
   if (socketPath !== undefined && process.platform !== 'win32' && isInClosedFolder(socketPath)) return NO_ENTRY;
-  let docker: Docker;
+  let clients: Clients;
   try {
-    docker = socketPath === undefined ? clientOverNetwork(address, certificates) : clientOfSocket(socketPath);
+    clients = socketPath === undefined ? onNetwork(address, certificates) : atSocket(socketPath);
   } catch (error) {
     return `${NO_ADDRESS} (${(error as Error).message})`;
   }
   try {
-    await ping(docker, withinMs);
-    return docker;
+    await clients.http.ask('GET', '/_ping', { withinMs });
+    return clients;
   } catch (error) {
-    const { code, name } = error as NodeJS.ErrnoException;
+    if (error instanceof Overdue) return 'it does not answer in time';
+    const { code } = error as NodeJS.ErrnoException;
     if (code === 'ENOENT' || code === 'ENOTDIR') return NOT_THERE;
     if (code === 'EACCES' || code === 'EPERM') return NO_PERMISSION;
     if (code === 'ECONNREFUSED') return NOT_RUNNING;
-    if (name === 'AbortError' || code === 'ABORT_ERR') return 'it does not answer in time';
     return (error as Error).message;
   }
 }
@@ -199,46 +207,51 @@ function isInClosedFolder(path: string): boolean {
   }
 }
 
-/** Throws what the connection says, or that it took too long. */
-export async function ping(docker: Docker, withinMs: number): Promise<void> {
-  // The published types do not know that `ping` takes options.
-  const withOptions = docker.ping.bind(docker) as unknown as (options: {
-    abortSignal: AbortSignal;
-  }) => Promise<unknown>;
-  await withOptions({ abortSignal: AbortSignal.timeout(withinMs) });
-}
-
 /**
  * Everything is said, also what is not there: the client fills what is left out from DOCKER_HOST and its like, which may mean
  * another engine.
  */
 const NOTHING = { host: '', port: undefined, ca: undefined, cert: undefined, key: undefined, timeout: 0 };
 
-function clientOfSocket(socketPath: string): Docker {
-  return new Docker({ ...NOTHING, protocol: 'http', socketPath } as Docker.DockerOptions);
+function atSocket(path: string): Clients {
+  const docker = new Docker({ ...NOTHING, protocol: 'http', socketPath: path } as Docker.DockerOptions);
+  return { docker, http: new EngineHttp({ host: 'localhost', connect: () => connect({ path }) }) };
 }
 
-function clientOverNetwork(address: string, certificates: string | undefined): Docker {
+function onNetwork(address: string, certificates: string | undefined): Clients {
   const { protocol, hostname, port, username } = new URL(address);
-  if (protocol === 'ssh:') {
-    return new Docker({
-      ...NOTHING,
-      protocol: 'ssh',
-      host: hostname,
-      port: port || 22,
-      username,
-    } as Docker.DockerOptions);
-  }
+  if (protocol === 'ssh:') return behindSsh({ username, hostname, port });
   if (!['tcp:', 'http:', 'https:'].includes(protocol)) throw new Error(`unknown protocol ${protocol}`);
   const tls = protocol === 'https:' || certificates !== undefined;
   const pem = (name: string) => (certificates === undefined ? undefined : readFileSync(join(certificates, name)));
-  return new Docker({
-    ...NOTHING,
-    protocol: tls ? 'https' : 'http',
-    host: hostname,
-    port: Number(port || (tls ? 2376 : 2375)),
-    ca: pem('ca.pem'),
-    cert: pem('cert.pem'),
-    key: pem('key.pem'),
-  } as Docker.DockerOptions);
+  const keys = { ca: pem('ca.pem'), cert: pem('cert.pem'), key: pem('key.pem') };
+  // Brackets around an address of IPv6 are the URL's.
+  const at = { host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || (tls ? 2376 : 2375)), noDelay: true };
+  const servername = isIP(at.host) ? '' : at.host;
+  // As an import it would read every certificate that Node knows.
+  const { connect: connectTls } = process.getBuiltinModule('node:tls');
+  return {
+    docker: new Docker({
+      ...NOTHING,
+      ...keys,
+      protocol: tls ? 'https' : 'http',
+      host: hostname,
+      port: at.port,
+    } as Docker.DockerOptions),
+    http: new EngineHttp({
+      host: `${hostname}:${at.port}`,
+      connect: () => (tls ? connectTls({ ...at, ...keys, servername }) : connect(at)),
+    }),
+  };
+}
+
+function behindSsh(destination: Destination): Clients {
+  const connection = () => connectBySsh(destination);
+  // As an import it would take megabytes more (docs/performance.md).
+  const { Agent } = process.getBuiltinModule('node:http');
+  const agent = Object.assign(new Agent(), { createConnection: connection });
+  return {
+    docker: new Docker({ ...NOTHING, protocol: 'http', host: 'docker', agent } as Docker.DockerOptions),
+    http: new EngineHttp({ host: 'docker', connect: connection }),
+  };
 }

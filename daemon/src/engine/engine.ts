@@ -1,7 +1,6 @@
 /** The container engine: Docker, or what speaks its API. Start reading at `createContainer`. */
 import { EventEmitter, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
@@ -11,7 +10,8 @@ import { BUNDLED_RUNTIMES, type Config } from '../config.ts';
 import { CodeRunnerError } from '../protocol/index.ts';
 import { Attachment } from './attachment.ts';
 import { type ContainerSpec, createOptions, type EngineTraits } from './container.ts';
-import { findEngine, ping } from './discovery.ts';
+import { findEngine } from './discovery.ts';
+import { ANSWER_WITHIN_MS, type EngineHttp, Overdue, Refusal } from './http.ts';
 
 const INSTANCE_LABEL = 'coderunner.instance';
 
@@ -45,38 +45,40 @@ export interface ListedVolume {
 
 const PING_WITHIN_MS = 5_000;
 const EVENT_WITHIN_MS = 500;
-/** A busy engine takes seconds to create a container; one that takes longer than this hangs. */
-const CALL_WITHIN_MS = 60_000;
 /** What the engine is removing already is gone by then; one that was killed at it may never come to its end. */
 const REMOVED_WITHIN_MS = 15_000;
 /** An engine may never answer who waits for a removal that ends just then (github.com/apocas/dockerode/issues/596): it is asked again. */
 const REMOVAL_ASKED_EVERY_MS = 1_000;
 /** After an answer that says nothing. */
 const REMOVAL_PAUSE_MS = 100;
+const ATTACHED = { stream: true, stdin: true, stdout: true, stderr: true };
+const NOT_FOUND = 404;
+const CONFLICT = 409;
+const FAILED = 500;
 const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIPE', 'ETIMEDOUT', 'EHOSTUNREACH']);
 
 export class Engine implements AsyncDisposable {
   /** As a person would call it: `Docker 28.2.2`. */
   readonly name: string;
-  /** For images; containers are made here. */
+  /** For images; all else is asked for here. */
   readonly docker: Docker;
   /** The memory of the machine that the containers are on; infinite where it does not tell. */
   readonly memoryBytes: number;
   /** The processors of that machine; 1 where it does not tell. */
   readonly processors: number;
   readonly #traits: EngineTraits;
+  readonly #http: EngineHttp;
   readonly #outOfMemory: OutOfMemoryEvents;
-  /** Ends what is asked of an engine that was given up. */
-  readonly #givenUp = new AbortController();
 
   private constructor(
-    docker: Docker,
+    { docker, http }: { docker: Docker; http: EngineHttp },
     name: string,
     { MemTotal, NCPU }: { MemTotal?: number; NCPU?: number },
     traits: EngineTraits,
     outOfMemory: OutOfMemoryEvents,
   ) {
     this.docker = docker;
+    this.#http = http;
     this.memoryBytes = MemTotal || Number.POSITIVE_INFINITY;
     this.processors = NCPU || 1;
     this.name = name;
@@ -86,25 +88,28 @@ export class Engine implements AsyncDisposable {
 
   /** Finds an engine that answers. @throws CodeRunnerError engine_unavailable, saying what was tried */
   static async connect(config: Config, signal?: AbortSignal): Promise<Engine> {
-    const { docker } = await findEngine(config.engine, signal && { signal });
-    const [version, info] = await Promise.all([docker.version(), docker.info()]);
-    const isPodman = (version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'));
-    const profile = join(BUNDLED_RUNTIMES, 'seccomp.json');
-    // Podman takes the profile by its path, Docker by its contents.
-    const seccomp = isPodman ? profile : JSON.stringify(JSON.parse(await readFile(profile, 'utf8')));
-    return new Engine(
-      docker,
-      `${isPodman ? 'Podman' : 'Docker'} ${version.Version}`,
-      info,
-      { isPodman, seccomp },
-      await OutOfMemoryEvents.listen(docker),
-    );
+    const clients = await findEngine(config.engine, signal && { signal });
+    try {
+      const { docker, http } = clients;
+      const [version, info] = await Promise.all([
+        http.ask<Docker.DockerVersion>('GET', '/version'),
+        http.ask<{ MemTotal?: number; NCPU?: number }>('GET', '/info'),
+      ]);
+      const isPodman = (version.Components ?? []).some(({ Name }) => Name.startsWith('Podman'));
+      const name = `${isPodman ? 'Podman' : 'Docker'} ${version.Version}`;
+      const profile = join(BUNDLED_RUNTIMES, 'seccomp.json');
+      // Podman takes the profile by its path, Docker by its contents.
+      const seccomp = isPodman ? profile : JSON.stringify(JSON.parse(await readFile(profile, 'utf8')));
+      return new Engine(clients, name, info, { isPodman, seccomp }, await OutOfMemoryEvents.listen(docker));
+    } catch (error) {
+      throw explain(error, 'engine');
+    }
   }
 
   /** Throws unless it answers, and is the same that was connected to: one that was restarted meanwhile has forgotten us. */
   async ping(): Promise<void> {
     if (this.#outOfMemory.over) throw new Error('it ended the connection');
-    await ping(this.docker, PING_WITHIN_MS);
+    await this.#http.ask('GET', '/_ping', { withinMs: PING_WITHIN_MS });
   }
 
   /** Resolves when the engine has ended the connection: it stopped, or was restarted. */
@@ -120,22 +125,24 @@ export class Engine implements AsyncDisposable {
   async createContainer(spec: ContainerSpec, signal: AbortSignal): Promise<EngineContainer> {
     signal.throwIfAborted();
     try {
-      // Said apart, or dockerode would send all of it a second time in the address.
-      const said = { _query: {}, _body: createOptions(spec, this.#traits) } as Docker.ContainerCreateOptions;
-      const container = await this.#call((abortSignal) => this.docker.createContainer({ ...said, abortSignal }));
-      const { id } = container;
+      const { Id: id } = await this.#http.ask<{ Id: string }>('POST', '/containers/create', {
+        body: createOptions(spec, this.#traits),
+      });
+      let attachment: Attachment | undefined;
       try {
-        const attachment = await this.#call((abortSignal) => attach(this.docker, id, abortSignal));
-        await this.#call((abortSignal) => container.start({ abortSignal }));
+        attachment = new Attachment(await this.#http.converse(`/containers/${id}/attach`, ATTACHED));
+        await this.#http.ask('POST', `/containers/${id}/start`);
         signal.throwIfAborted();
         return {
           id,
           attachment,
           ranOutOfMemory: () => this.#outOfMemory.heardOf(id),
-          limitMemory: (bytes) => this.#limitMemory(container, bytes, spec),
+          limitMemory: (bytes) => this.#limitMemory(id, bytes, spec),
           remove: () => this.remove(id),
         };
       } catch (error) {
+        // Nobody would hear that the engine ends it.
+        attachment?.destroy();
         // Where that fails as well, the engine has gone: what it holds of ours is removed when it is back.
         await this.remove(id).catch(() => {});
         throw error;
@@ -145,24 +152,24 @@ export class Engine implements AsyncDisposable {
     }
   }
 
-  async #limitMemory(container: Docker.Container, bytes: number, { image }: ContainerSpec): Promise<boolean> {
+  async #limitMemory(id: string, bytes: number, { image }: ContainerSpec): Promise<boolean> {
     try {
-      await this.#call((abortSignal) => container.update({ Memory: bytes, MemorySwap: bytes, abortSignal }));
+      await this.#http.ask('POST', `/containers/${id}/update`, { body: { Memory: bytes, MemorySwap: bytes } });
       return true;
     } catch (error) {
-      const { statusCode, message } = error as { statusCode?: number; message: string };
+      const { message } = error as Error;
       // What runc and the kernel say where they cannot take away as much; control groups of version 2 end processes instead.
       if (/unable to set memory limit|device or resource busy/i.test(message)) return false;
       // It is gone, or ends: its agent tells.
-      if (statusCode === 404 || statusCode === 409) return true;
+      if (saysNo(error, NOT_FOUND) || saysNo(error, CONFLICT)) return true;
       throw explain(error, image);
     }
   }
 
   /** Containers of one daemon's data folder, whatever their state. */
-  async listOurs(options: { instance: string }): Promise<ListedContainer[]> {
-    const filters = { label: [`${INSTANCE_LABEL}=${options.instance}`] };
-    const found = await this.#call((abortSignal) => this.docker.listContainers({ all: true, filters, abortSignal }));
+  async listOurs({ instance }: { instance: string }): Promise<ListedContainer[]> {
+    const query = { all: true, ...ofInstance(instance) };
+    const found = await this.#http.ask<Docker.ContainerInfo[]>('GET', '/containers/json', { query });
     return found.map(({ Id, Labels }) => ({ id: Id, labels: Labels }));
   }
 
@@ -171,20 +178,19 @@ export class Engine implements AsyncDisposable {
    * @throws CodeRunnerError engine_unavailable, engine_error
    */
   async remove(id: string): Promise<void> {
-    const container = this.docker.getContainer(id);
     const giveUpAt = performance.now() + REMOVED_WITHIN_MS;
     for (;;) {
       try {
-        await this.#call((abortSignal) => container.remove({ force: true, v: true, abortSignal }));
+        await this.#http.ask('DELETE', `/containers/${id}`, { query: { force: true, v: true } });
         return;
       } catch (error) {
-        if ((error as { statusCode?: number }).statusCode === 404) return;
+        if (saysNo(error, NOT_FOUND)) return;
         if (!isEnding(error) || performance.now() > giveUpAt) throw explain(error, id);
       }
-      const removed = this.#call(
-        (abortSignal) => container.wait({ condition: 'removed', abortSignal }),
-        REMOVAL_ASKED_EVERY_MS,
-      );
+      const removed = this.#http.ask('POST', `/containers/${id}/wait`, {
+        query: { condition: 'removed' },
+        withinMs: REMOVAL_ASKED_EVERY_MS,
+      });
       // Whatever became of it, the next answer tells.
       await removed.catch(() => sleep(REMOVAL_PAUSE_MS));
     }
@@ -192,8 +198,9 @@ export class Engine implements AsyncDisposable {
 
   /** The container's address on a network that it is on. @throws CodeRunnerError engine_unavailable, engine_error */
   async addressOf(id: string, network: string): Promise<string> {
-    const container = this.docker.getContainer(id);
-    const { NetworkSettings } = await this.#asked(id, (abortSignal) => container.inspect({ abortSignal }));
+    const { NetworkSettings } = await this.#asked(id, () =>
+      this.#http.ask<Docker.ContainerInspectInfo>('GET', `/containers/${id}/json`),
+    );
     const address = NetworkSettings.Networks[network]?.IPAddress;
     if (!address) throw new CodeRunnerError('engine_error', `The container engine gave no address on ${network}.`);
     return address;
@@ -204,67 +211,63 @@ export class Engine implements AsyncDisposable {
    * @throws CodeRunnerError engine_unavailable, engine_error
    */
   async createInternalNetwork(name: string, labels: Record<string, string>): Promise<void> {
-    await this.#asked(name, (abortSignal) =>
-      this.docker.createNetwork({
-        Name: name,
-        Driver: 'bridge',
-        Internal: true,
-        EnableIPv6: false,
-        Labels: labels,
-        Options: { 'com.docker.network.bridge.inhibit_ipv4': 'true' },
-        abortSignal,
-      }),
-    );
+    const body = {
+      Name: name,
+      Driver: 'bridge',
+      Internal: true,
+      EnableIPv6: false,
+      Labels: labels,
+      Options: { 'com.docker.network.bridge.inhibit_ipv4': 'true' },
+    };
+    await this.#asked(name, () => this.#http.ask('POST', '/networks/create', { body }));
   }
 
   /** Puts a container on one more network. @throws CodeRunnerError engine_unavailable, engine_error */
   async connectNetwork(name: string, container: string): Promise<void> {
-    const network = this.docker.getNetwork(name);
-    await this.#asked(name, (abortSignal) =>
-      network.connect({ Container: container, abortSignal } as Docker.NetworkConnectOptions),
-    );
+    const body = { Container: container };
+    await this.#asked(name, () => this.#http.ask('POST', `/networks/${name}/connect`, { body }));
   }
 
   /** Networks of one daemon's data folder, by name. */
   async listNetworks({ instance }: { instance: string }): Promise<string[]> {
-    const filters = { label: [`${INSTANCE_LABEL}=${instance}`] };
-    const found = await this.#asked('networks', (abortSignal) => this.docker.listNetworks({ filters, abortSignal }));
+    const query = ofInstance(instance);
+    const found = await this.#asked('networks', () =>
+      this.#http.ask<Docker.NetworkInspectInfo[]>('GET', '/networks', { query }),
+    );
     return found.map(({ Name }) => Name);
   }
 
   /** Removes a network; one that is gone already is fine. @throws CodeRunnerError engine_unavailable, engine_error */
   async removeNetwork(name: string): Promise<void> {
-    const network = this.docker.getNetwork(name);
     try {
-      await this.#call((abortSignal) => network.remove({ abortSignal }));
+      await this.#http.ask('DELETE', `/networks/${name}`);
     } catch (error) {
-      if ((error as { statusCode?: number }).statusCode !== 404) throw explain(error, name);
+      if (!saysNo(error, NOT_FOUND)) throw explain(error, name);
     }
   }
 
   /** An empty volume. @throws CodeRunnerError engine_unavailable, engine_error */
   async createVolume(name: string, labels: Record<string, string>): Promise<void> {
-    await this.#asked(name, (abortSignal) =>
-      this.docker.createVolume({ Name: name, Driver: 'local', Labels: labels, abortSignal }),
-    );
+    const body = { Name: name, Driver: 'local', Labels: labels };
+    await this.#asked(name, () => this.#http.ask('POST', '/volumes/create', { body }));
   }
 
   /** Volumes of one daemon's data folder. */
   async listVolumes({ instance }: { instance: string }): Promise<ListedVolume[]> {
-    const filters = { label: [`${INSTANCE_LABEL}=${instance}`] };
-    const { Volumes } = await this.#asked('volumes', (abortSignal) =>
-      this.docker.listVolumes({ filters, abortSignal }),
+    const query = ofInstance(instance);
+    const { Volumes } = await this.#asked('volumes', () =>
+      this.#http.ask<{ Volumes?: Docker.VolumeInspectInfo[] }>('GET', '/volumes', { query }),
     );
     return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels }));
   }
 
   /** The labels of a volume; undefined where there is none of that name. */
   async volumeLabels(name: string): Promise<Record<string, string> | undefined> {
-    const volume = this.docker.getVolume(name);
     try {
-      return (await this.#call((abortSignal) => volume.inspect({ abortSignal }))).Labels ?? {};
+      const { Labels } = await this.#http.ask<Docker.VolumeInspectInfo>('GET', `/volumes/${name}`);
+      return Labels ?? {};
     } catch (error) {
-      if ((error as { statusCode?: number }).statusCode === 404) return undefined;
+      if (saysNo(error, NOT_FOUND)) return undefined;
       throw explain(error, name);
     }
   }
@@ -275,21 +278,19 @@ export class Engine implements AsyncDisposable {
    * @throws CodeRunnerError engine_unavailable, engine_error
    */
   async removeVolume(name: string): Promise<boolean> {
-    const volume = this.docker.getVolume(name);
     try {
-      await this.#call((abortSignal) => volume.remove({ abortSignal }));
+      await this.#http.ask('DELETE', `/volumes/${name}`);
       return true;
     } catch (error) {
-      const { statusCode } = error as { statusCode?: number };
-      if (statusCode === 404) return true;
-      if (statusCode === 409) return false;
+      if (saysNo(error, NOT_FOUND)) return true;
+      if (saysNo(error, CONFLICT)) return false;
       throw explain(error, name);
     }
   }
 
-  async #asked<T>(what: string, ask: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
     try {
-      return await this.#call(ask);
+      return await ask();
     } catch (error) {
       throw explain(error, what);
     }
@@ -297,34 +298,12 @@ export class Engine implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#outOfMemory.close();
-    this.#givenUp.abort(new CodeRunnerError('engine_unavailable', 'The container engine went away.'));
+    this.#http.close(new CodeRunnerError('engine_unavailable', 'The container engine went away.'));
   }
+}
 
-  /** Asks the engine something, but not forever: an engine that hangs must not hold up a run, or the end of the daemon. */
-  async #call<T>(ask: (signal: AbortSignal) => Promise<T>, withinMs = CALL_WITHIN_MS): Promise<T> {
-    const givenUp = this.#givenUp.signal;
-    givenUp.throwIfAborted();
-    // Not the signals themselves: an attached stream outlives the call that opened it, and would be ended by them.
-    const limit = new AbortController();
-    const giveUp = () => limit.abort(givenUp.reason);
-    const overdue = () =>
-      limit.abort(
-        new CodeRunnerError('engine_unavailable', `The container engine did not answer within ${withinMs / 1_000} s.`),
-      );
-    const timer = setTimeout(overdue, withinMs);
-    givenUp.addEventListener('abort', giveUp);
-    // The client library never settles an answer that was cut off after its head, as that to a wait is by an engine that is killed.
-    const { promise: limited, reject } = Promise.withResolvers<never>();
-    limit.signal.addEventListener('abort', () => reject(limit.signal.reason));
-    try {
-      return await Promise.race([ask(limit.signal), limited]);
-    } catch (error) {
-      throw limit.signal.aborted ? limit.signal.reason : error;
-    } finally {
-      clearTimeout(timer);
-      givenUp.removeEventListener('abort', giveUp);
-    }
-  }
+function ofInstance(instance: string): { filters: object } {
+  return { filters: { label: [`${INSTANCE_LABEL}=${instance}`] } };
 }
 
 /**
@@ -357,7 +336,16 @@ class OutOfMemoryEvents {
 
   static async listen(docker: Docker): Promise<OutOfMemoryEvents> {
     const filters = { type: ['container' as const], event: ['oom'], label: [INSTANCE_LABEL] };
-    return new OutOfMemoryEvents((await docker.getEvents({ filters })) as unknown as Readable);
+    const limit = new AbortController();
+    const timer = setTimeout(() => limit.abort(new Overdue(ANSWER_WITHIN_MS)), ANSWER_WITHIN_MS);
+    try {
+      const stream = await docker.getEvents({ filters, abortSignal: limit.signal });
+      return new OutOfMemoryEvents(stream as unknown as Readable);
+    } catch (error) {
+      throw limit.signal.aborted ? limit.signal.reason : error;
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** The event may come a moment after the container's stream has closed. */
@@ -387,40 +375,27 @@ function containerOf(line: string): string | undefined {
   }
 }
 
-/** Asked for without dockerode's `attach`, which says the options a second time as the request's body: Podman gives that to the program. */
-async function attach(docker: Docker, id: string, abortSignal: AbortSignal): Promise<Attachment> {
-  const request = {
-    path: `/containers/${id}/attach?`,
-    method: 'POST',
-    options: { stream: true, stdin: true, stdout: true, stderr: true },
-    headers: { 'Content-Type': 'text/plain' },
-    file: Buffer.alloc(0),
-    hijack: true,
-    isStream: true,
-    statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
-    abortSignal,
-  };
-  const socket = await new Promise<Socket>((resolve, reject) => {
-    docker.modem.dial(request, (error, stream) => (error ? reject(error) : resolve(stream as Socket)));
-  });
-  return new Attachment(socket);
+function saysNo(error: unknown, statusCode: number): boolean {
+  return error instanceof Refusal && error.statusCode === statusCode;
 }
 
 /** Whether a container cannot be removed since it ended by itself, and the engine is removing it: what Docker says, and Podman. */
 function isEnding(error: unknown): boolean {
-  const { statusCode, message } = error as { statusCode?: number; message: string };
-  return statusCode === 409 || (statusCode === 500 && message.includes('container state improper'));
+  return (
+    saysNo(error, CONFLICT) ||
+    (saysNo(error, FAILED) && (error as Refusal).message.includes('container state improper'))
+  );
 }
 
 function explain(error: unknown, image: string): Error {
   if (error instanceof CodeRunnerError) return error;
-  const { statusCode, code, message } = error as { statusCode?: number; code?: string; message: string };
+  const { code, message } = error as { code?: string; message: string };
   if (code !== undefined && CONNECTION_ERRORS.has(code)) {
     return new CodeRunnerError('engine_unavailable', `The container engine does not answer (${code}).`, {
       cause: error,
     });
   }
-  if (statusCode === 404)
+  if (saysNo(error, NOT_FOUND))
     return new CodeRunnerError('runtime_not_built', `The image ${image} is not there.`, { cause: error });
   return new CodeRunnerError('engine_error', `The container engine refused: ${message}`, { cause: error });
 }

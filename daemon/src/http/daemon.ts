@@ -25,6 +25,8 @@ const LOCAL_OWNER = 'local';
 const TIDY_EVERY_MS = 60_000;
 /** Containers of a language wait from the start where it was used within this time: over a weekend, not over a holiday. */
 const USED_WITHIN_MS = 7 * 24 * 3_600_000;
+/** How long whoever stops a daemon is kept waiting for its engine to remove the containers: a busy one needs seconds, one that hangs never comes to it. */
+const REMOVED_WITHIN_MS = 20_000;
 
 /** What clients of this machine find in `daemon.json`. */
 export interface Discovery {
@@ -160,6 +162,11 @@ export async function startDaemon(
   log.info({ url, engine: pool.status().engine }, 'ready');
 
   const resources = rollback.move();
+  /** All that is asked of it fails then, and everybody who waits for it goes on. */
+  const giveUpEngine = () => {
+    log.warn('the engine is slow to remove the containers: the next daemon removes what is left of them');
+    void link[Symbol.asyncDispose]();
+  };
   const stop = async () => {
     log.info({ force: hurry.signal.aborted }, 'stopping');
     try {
@@ -167,7 +174,8 @@ export async function startDaemon(
       await rm(discoveryFile(config.dataDir), { force: true });
       pool.close();
       await runs.stop(config.stopGrace, hurry.signal);
-      await resources.disposeAsync();
+      const overdue = setTimeout(giveUpEngine, REMOVED_WITHIN_MS);
+      await resources.disposeAsync().finally(() => clearTimeout(overdue));
       log.info('stopped');
     } finally {
       resolveStopped();

@@ -450,7 +450,7 @@ const KNOWN_CAUSES = [
     signs: /no space left on device/i,
     code: 'disk_full',
     sentence: 'the disk of the container engine is full.',
-    hint: 'Free some space there: `docker system df` shows what takes it, `docker system prune` removes what is not used.',
+    hint: 'Free some space there: `docker system df` shows what takes it, `docker system prune` removes what is not used; Podman has both, too.',
   },
   {
     signs: /self.signed.certificate|unable to (get|verify).{0,40}certificate|certificate verif/i,

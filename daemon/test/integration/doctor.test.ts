@@ -203,6 +203,9 @@ describe('the doctor', () => {
     const rootless = checkLimits({ CgroupVersion: '1', MemoryLimit: false, SwapLimit: false, PidsLimit: false });
     assert.equal(rootless.state, 'fail');
     assert.match(rootless.found, /cgroup version 1, without memory, swap, processes/);
+    const allThere = { MemoryLimit: true, SwapLimit: true, PidsLimit: true, CpuCfsQuota: true, Rootless: true };
+    assert.equal(checkLimits({ ...allThere, CgroupVersion: '1' }).state, 'fail', 'Podman says so, and limits nothing');
+    assert.equal(checkLimits({ ...allThere, CgroupVersion: '2' }).state, 'ok');
     assert.equal(checkSeccomp({ SecurityOptions: ['name=seccomp,profile=default'] }).state, 'ok');
     assert.equal(checkSeccomp({ SecurityOptions: [] }).state, 'fail');
   });

@@ -2,15 +2,20 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { discoveryFile } from '../../src/http/daemon.ts';
-import { isEnd, type Run } from '../../src/protocol/index.ts';
+import { findEngine } from '../../src/engine/discovery.ts';
+import { discoveryFile, instanceFile } from '../../src/http/daemon.ts';
+import { type DaemonStatus, isEnd, type Run } from '../../src/protocol/index.ts';
 import { DaemonProcess } from '../support/daemon-process.ts';
+import { EngineProxy } from '../support/engine-proxy.ts';
 import { dataFolder, python, WAITS } from '../support/live-daemon.ts';
-import { until } from '../support/test-pool.ts';
+import { containersOf, until } from '../support/test-pool.ts';
+import { within } from '../support/within.ts';
 
 const BURST = 20;
+/** A WebSocket waits 30 s for the other side to say goodbye. */
+const STUCK_MS = 25_000;
 
 describe('stopping', () => {
   let dataDir: string;
@@ -91,9 +96,30 @@ describe('stopping', () => {
     assert.match(answer.toString(), /^HTTP\/1\.1 101 /);
     client.on('data', () => {}); // and answers nothing
     const gone = once(client, 'close');
-    assert.equal(await daemon.end('SIGTERM'), 0);
+    assert.equal(await within(STUCK_MS, 'the daemon ends', daemon.end('SIGTERM')), 0);
     await gone;
-  }).timeout(25_000); // a WebSocket's own limit is 30 s
+  });
+
+  it('does not wait for ever for an engine that hangs, and its containers end by themselves', async () => {
+    await using engine = await EngineProxy.start();
+    const settings = {
+      CODERUNNER_ENGINE: engine.address,
+      CODERUNNER_POOL_SIZE: '1',
+      CODERUNNER_POOL_PREWARM: 'python',
+    };
+    const log: string[] = [];
+    await using daemon = await DaemonProcess.start(dataDir, settings, { onLog: (line) => log.push(line) });
+    const instance = await readFile(instanceFile(dataDir), 'utf8');
+    await until(async () => {
+      const { pool } = await daemon.json<DaemonStatus>('GET', '/v1/status');
+      return pool.runtimes.some(({ idle }) => idle === 1);
+    });
+    engine.holdRemovals();
+    assert.equal(await daemon.end('SIGTERM'), 0);
+    assert.match(log.join('\n'), /the next daemon removes what is left/);
+    const { docker } = await findEngine('');
+    await until(async () => (await containersOf(docker, instance)).length === 0);
+  }).timeout(90_000);
 
   it('by a kill loses what ran, runs what waited, and forgets nothing', async () => {
     let runs: Run[];

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -176,6 +176,46 @@ describe('where a container engine is looked for', () => {
         assert.ok(isEngineAbsent(new CodeRunnerError('engine_unavailable', '', { details: [usual] })));
         const named = { ...usual, source: 'DOCKER_HOST' };
         assert.ok(!isEngineAbsent(new CodeRunnerError('engine_unavailable', '', { details: [named] })));
+      });
+    }
+
+    if (process.platform !== 'win32') {
+      describe('by ssh', () => {
+        const before = process.env.PATH;
+        afterEach(() => {
+          process.env.PATH = before;
+        });
+
+        /** Puts a program in the place of this machine's ssh. */
+        async function ssh(program: string): Promise<void> {
+          await writeFile(join(home, 'ssh'), `#!${process.execPath}\n${program}`, { mode: 0o755 });
+          process.env.PATH = home;
+        }
+
+        it('an engine on another machine is found, for all that is asked of it', async () => {
+          await listen(pong);
+          await ssh(`
+            require('node:fs').writeFileSync(__filename + '.asked', process.argv.slice(2).join(' '));
+            const engine = require('node:net').connect(${JSON.stringify(socket)});
+            process.stdin.pipe(engine).pipe(process.stdout);`);
+          const { docker, http } = await findEngine('ssh://ann@far:2222', { withinMs: 10_000 });
+          assert.equal(String(await docker.ping()), 'OK');
+          http.close(new Error('The test is over.'));
+          const asked = await readFile(join(home, 'ssh.asked'), 'utf8');
+          assert.equal(asked, '-T -o BatchMode=yes -p 2222 -- ann@far docker system dial-stdio');
+        });
+
+        it('what ssh says when it fails is told', async () => {
+          await ssh(`console.error('far: no such host'); process.exitCode = 255;`);
+          const [attempt] = await attempts('ssh://far', { withinMs: 10_000 });
+          assert.equal(attempt?.problem, 'far: no such host');
+        });
+
+        it('a machine without ssh is told', async () => {
+          process.env.PATH = home;
+          const [attempt] = await attempts('ssh://far');
+          assert.match(attempt?.problem ?? '', /^ssh cannot be started/);
+        });
       });
     }
 

@@ -44,7 +44,9 @@ export async function runDoctor(config: Config): Promise<Check[]> {
 }
 
 async function checkWithEngine(config: Config, engine: Engine, runtimes: readonly Runtime[]): Promise<Check[]> {
+  const askedAt = Date.now();
   const info = (await engine.docker.info()) as engineChecks.EngineInfo;
+  const answeredAt = Date.now();
   const images = new Images(config, () => engine);
   await images.prepare(runtimes);
   const around: engineChecks.Surroundings = { config, engine, info, images, runtimes };
@@ -58,7 +60,7 @@ async function checkWithEngine(config: Config, engine: Engine, runtimes: readonl
     await check('engine.users', 'Users of containers', () => engineChecks.checkUsers(info)),
     await check('engine.oci-runtime', 'OCI runtime', () => engineChecks.checkOciRuntime(around)),
     await check('engine.disk', 'Disk space of the engine', () => engineChecks.checkEngineDisk(info)),
-    await check('engine.clock', 'Clock', () => engineChecks.checkClock(info)),
+    await check('engine.clock', 'Clock', () => engineChecks.checkClock(info, askedAt, answeredAt)),
     await check('pool.memory', 'Memory for waiting sandboxes', () => engineChecks.checkPoolMemory(around)),
     await check('image.base', 'Base image', () => languages.checkBase(around)),
     ...(await Promise.all(

@@ -23,6 +23,8 @@ export interface EngineInfo {
   CpuCfsQuota?: boolean;
   CgroupVersion?: string;
   SecurityOptions?: string[];
+  /** Podman's own word; Docker says it among the security options. */
+  Rootless?: boolean;
   Runtimes?: Record<string, unknown>;
   DefaultRuntime?: string;
   Driver?: string;
@@ -65,14 +67,17 @@ export async function checkEngine({ engine }: Surroundings): Promise<Finding> {
 
 /** Exported, as the next one, for tests: few machines lack it. */
 export function checkLimits(info: EngineInfo): Finding {
+  const { CgroupVersion = '1' } = info;
   const limits = {
     memory: info.MemoryLimit,
     swap: info.SwapLimit,
     processes: info.PidsLimit,
     processor: info.CpuCfsQuota,
   };
-  const missing = Object.entries(limits).filter(([, there]) => there === false);
-  const version = `cgroup version ${info.CgroupVersion ?? '1'}`;
+  // A rootless Podman tells what the kernel can limit, also where version 1 lets it limit nothing.
+  const isPowerless = isRootless(info) && CgroupVersion === '1';
+  const missing = Object.entries(limits).filter(([, there]) => isPowerless || there === false);
+  const version = `cgroup version ${CgroupVersion}`;
   if (missing.length === 0) return { state: 'ok', found: version };
   const names = missing.map(([name]) => name);
   return {
@@ -80,15 +85,13 @@ export function checkLimits(info: EngineInfo): Finding {
     found: `${version}, without ${names.join(', ')}`,
     meaning: 'A program could take all of these from the machine; the engine ignores the limits that it is told.',
     remedy:
-      'With a rootless engine, let systemd delegate the controllers to users (Delegate=cpu cpuset io memory pids for user@.service). ' +
+      'With a rootless engine, use cgroup version 2, and let systemd delegate the controllers to users (Delegate=cpu cpuset io memory pids for user@.service). ' +
       'Else switch them on at boot: cgroup_enable=memory swapaccount=1.',
   };
 }
 
 export function checkSeccomp(info: EngineInfo): Finding {
-  if (info.SecurityOptions?.some((option) => option.startsWith('name=seccomp'))) {
-    return { state: 'ok', found: 'supported' };
-  }
+  if (hasOption(info, 'seccomp')) return { state: 'ok', found: 'supported' };
   return {
     state: 'fail',
     found: 'the engine does not support it',
@@ -105,15 +108,23 @@ export function checkStorage({ Driver }: EngineInfo): Finding {
     found: Driver,
     meaning: 'Each container gets a copy of its whole image: sandboxes start slowly and fill the disk.',
     remedy:
-      'Let the engine use overlay2 or fuse-overlayfs ("storage-driver" in its daemon.json), on a file system that has it.',
+      'Let the engine use overlay2 or fuse-overlayfs ("storage-driver" in Docker\'s daemon.json, "driver" in Podman\'s storage.conf), on a ' +
+      'file system that has it.',
   };
 }
 
-export function checkUsers({ SecurityOptions = [] }: EngineInfo): Finding {
-  const has = (name: string) => SecurityOptions.some((option) => option.startsWith(`name=${name}`));
-  if (has('rootless')) return { state: 'ok', found: 'the engine is rootless: root of a container is nobody outside' };
-  if (has('userns')) return { state: 'ok', found: 'remapped: root of a container is nobody outside' };
+export function checkUsers(info: EngineInfo): Finding {
+  if (isRootless(info)) return { state: 'ok', found: 'the engine is rootless: root of a container is nobody outside' };
+  if (hasOption(info, 'userns')) return { state: 'ok', found: 'remapped: root of a container is nobody outside' };
   return { state: 'ok', found: 'not remapped; programs run as users 10001 to 11000 without capabilities' };
+}
+
+function isRootless(info: EngineInfo): boolean {
+  return info.Rootless === true || hasOption(info, 'rootless');
+}
+
+function hasOption({ SecurityOptions = [] }: EngineInfo, name: string): boolean {
+  return SecurityOptions.some((option) => option.startsWith(`name=${name}`));
 }
 
 export function checkOciRuntime({ config, info }: Surroundings): Finding {
@@ -125,7 +136,7 @@ export function checkOciRuntime({ config, info }: Surroundings): Finding {
     state: 'fail',
     found: `${wanted} is not known to the engine; it has ${known.join(', ')}`,
     meaning: 'No sandbox can be created.',
-    remedy: `Add "${wanted}" to "runtimes" in the engine's daemon.json and reload it, or unset CODERUNNER_OCI_RUNTIME.`,
+    remedy: `Add "${wanted}" to "runtimes" in Docker's daemon.json, or in Podman's containers.conf, and reload it, or unset CODERUNNER_OCI_RUNTIME.`,
   };
 }
 
@@ -135,10 +146,11 @@ export async function checkEngineDisk(info: EngineInfo): Promise<Finding> {
   return here ? checkDisk(folder) : { state: 'skip', found: 'the engine’s disk is not one of this machine' };
 }
 
-export function checkClock(info: EngineInfo): Finding {
+/** An engine may take its time to answer: its clock is right where it says a moment of that time. */
+export function checkClock(info: EngineInfo, askedAt: number, answeredAt: number): Finding {
   const engineTime = Date.parse(info.SystemTime ?? '');
   if (Number.isNaN(engineTime)) return { state: 'skip', found: 'the engine does not tell its time' };
-  const driftMs = Math.abs(Date.now() - engineTime);
+  const driftMs = Math.max(askedAt - engineTime, engineTime - answeredAt);
   if (driftMs <= MOST_CLOCK_DRIFT_MS) return { state: 'ok', found: 'engine and this machine agree' };
   return {
     state: 'warn',
