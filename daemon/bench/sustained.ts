@@ -6,6 +6,8 @@ import { between, type Processors, type ProcessorTimes, scaled } from './process
 
 /** Fewer say nothing, however long they take. */
 const LEAST_SAMPLES = 8;
+/** Nor do fewer for each lane: what was prepared for a few runs, or still has to be, would be taken for the rate. */
+const LEAST_PER_LANE = 2;
 
 /** What one measurement saw. */
 export interface Measured {
@@ -45,6 +47,7 @@ export async function sustain(
 ): Promise<Measured> {
   const over = new AbortController();
   setMaxListeners(0, over.signal);
+  const least = Math.max(LEAST_SAMPLES, LEAST_PER_LANE * lanes);
   const times: number[] = [];
   let ended = 0;
   let from: { at: number; cpu: ProcessorTimes } | undefined;
@@ -58,7 +61,7 @@ export async function sustain(
       ended++;
       if (from) times.push(now - begin);
       else if (ended >= lanes) from = { at: now, cpu: processors.read() };
-      if (!from || now - from.at < seconds * 1_000 || times.length < LEAST_SAMPLES) continue;
+      if (!from || now - from.at < seconds * 1_000 || times.length < least) continue;
       result = { seconds: (now - from.at) / 1_000, times, cpu: between(from.cpu, processors.read()) };
       over.abort();
     }

@@ -30,7 +30,7 @@ const HELP = `Measures how many hellos a second this machine serves, with CodeRu
   --daemon FILE    another build of the daemon than the one in dist/, to compare two
   --json FILE      writes the results for programs, too
 
-As it is without options it takes ten minutes or so on two processors; one minute with --languages python --at-once 4,16 --only table,batch,burst.`;
+As it is without options it takes ten minutes or so on two processors; two with --languages python --at-once 4,16 --only table,batch,burst.`;
 
 /** Beyond this many at a time a compiler or a container for each only waits for the others. */
 const MOST_HEAVY = 4;
@@ -217,7 +217,7 @@ async function batch(): Promise<Sustained> {
 }
 
 async function burst(): Promise<unknown> {
-  say('a burst of 40, twice');
+  say('a minute of idleness, then a burst of 40, twice');
   const [unprepared, prepared] = await bursts(daemon, once);
   console.log(
     `\nA burst of 40 hellos: the first after ${figure(prepared.minMs)} ms, the last after ${figure(prepared.maxMs)} (bar: 1,000, where memory allows for 40); the first time, with a pool that does not expect it, ${figure(unprepared.maxMs)}`,

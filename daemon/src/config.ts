@@ -291,7 +291,7 @@ export const SETTINGS = {
     MINUTE,
     { min: SECOND, max: HOUR },
   ),
-  reuseRuns: integer('CODERUNNER_REUSE_RUNS', 'Runs that one container serves at most.', 50, { min: 1, max: 1_000 }),
+  reuseRuns: integer('CODERUNNER_REUSE_RUNS', 'Runs that one container serves at most.', 200, { min: 1, max: 1_000 }),
 
   // Runs
   maxRunning: integer(

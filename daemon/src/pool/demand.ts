@@ -14,6 +14,8 @@ const RUSH_LEAST_MS = 4_000;
 const RUSH_MOST_MS = 15_000;
 /** By then all but a third of the largest rush is forgotten. */
 const FORGET_MS = 30 * 60_000;
+/** Where memory is short, whoever nobody asked for in the minute before the latest run of all gives way: a class has gone on to another language. */
+const GONE_AFTER_MS = 60_000;
 /** What is assumed until the first container was made. */
 const USUAL_CREATION_MS = 250;
 /** How much the latest creation counts in the moving mean of their times. */
@@ -26,12 +28,14 @@ export class Demand {
   /** The largest that the rush has been, and less from then on. Never below it. */
   #largest = 0;
   #at = 0;
+  #askedAt = Number.NEGATIVE_INFINITY;
   #creationMs = USUAL_CREATION_MS;
   #fastestMs = Number.POSITIVE_INFINITY;
 
   /** A run needs a container. @param now milliseconds of a clock that does not go back */
   arrived(now: number): void {
     this.#fade(now);
+    this.#askedAt = this.#at;
     this.#rush += 1;
     this.#largest = Math.max(this.#largest, this.#rush);
   }
@@ -51,6 +55,11 @@ export class Demand {
   wanted(now: number): number {
     this.#fade(now);
     return Math.round(this.#largest);
+  }
+
+  /** When the latest run came; minus infinity before the first. */
+  get askedAt(): number {
+    return this.#askedAt;
   }
 
   /** What creating a container takes lately, in milliseconds; undefined before the first. */
@@ -73,6 +82,8 @@ export interface Wish {
   minimum: number;
   /** As many would be good. */
   wanted: number;
+  /** When it was asked for last, in milliseconds. */
+  askedAt: number;
   /** Memory that one container may use. */
   bytes: number;
 }
@@ -87,21 +98,28 @@ export interface Budget {
 
 /**
  * How many containers of each runtime should wait. The least that should wait is kept also while runs need the memory, as long as it
- * fits into the budget by itself; what is wanted beyond gets only what is free. Where memory is short, those go first who have the
- * smallest part of what they want.
+ * fits into the budget by itself; what is wanted beyond gets only what is free. Where memory is short, those go first who were asked for
+ * lately, and among them those who have the smallest part of what they want.
  * @param budget undefined where nobody knows: nothing waits beyond the least
  */
 export function targets(wishes: readonly Wish[], budget: Budget | undefined): number[] {
   if (!budget) return wishes.map(({ minimum }) => minimum);
-  const least = wishes.map(({ minimum, bytes }) => ({ from: 0, to: minimum, bytes }));
-  const minimums = fill(least, budget.bytes);
-  const given = wishes.reduce((sum, { bytes }, index) => sum + bytes * (minimums[index] as number), 0);
-  const more = wishes.map(({ minimum, wanted, bytes }, index) => ({
-    from: minimums[index] as number,
-    to: Math.max(minimum, wanted),
-    bytes,
-  }));
-  return fill(more, budget.bytes - budget.takenBytes - given);
+  const free = budget.bytes - budget.takenBytes;
+  const all = wishes.map(({ minimum, wanted }) => Math.max(minimum, wanted));
+  if (wishes.reduce((sum, { bytes }, index) => sum + bytes * (all[index] ?? 0), 0) <= free) return all;
+  const latest = Math.max(...wishes.map(({ askedAt }) => askedAt));
+  const isGone = ({ askedAt }: Wish) => latest - askedAt > GONE_AFTER_MS;
+  const raise = (counts: readonly number[], bytes: number, goal: (wish: Wish) => number) => {
+    const goals = wishes.map((wish, index) => ({
+      from: counts[index] ?? 0,
+      to: Math.max(wish.minimum, goal(wish)),
+      bytes: wish.bytes,
+    }));
+    return fill(goals, bytes - goals.reduce((sum, one) => sum + one.from * one.bytes, 0));
+  };
+  const least = raise([], budget.bytes, ({ minimum }) => minimum);
+  const lately = raise(least, free, (wish) => (isGone(wish) ? wish.minimum : wish.wanted));
+  return raise(lately, free, ({ wanted }) => wanted);
 }
 
 /** Gives one after the other while it fits, each to whoever is farthest from what it should get. */

@@ -8,6 +8,8 @@ interface Waiting {
 export class MemoryBudget {
   /** Bytes in all; infinite while nobody knows. */
   most = Number.POSITIVE_INFINITY;
+  /** Those that are taken for what is no sandbox for a run. */
+  reserved = 0;
   #taken = 0;
   readonly #waiting: Waiting[] = [];
 
@@ -16,10 +18,11 @@ export class MemoryBudget {
     return this.#taken;
   }
 
-  /** How much more would have to be given back for the first that waits; 0 where none waits. */
-  get short(): number {
-    const [first] = this.#waiting;
-    return first ? Math.max(0, first.bytes - (this.most - this.#taken)) : 0;
+  /** How much more would have to be given back for the first so many that wait; 0 where none waits. */
+  shortFor(count: number): number {
+    if (this.#waiting.length === 0) return 0;
+    const wanted = this.#waiting.slice(0, count).reduce((sum, { bytes }) => sum + bytes, 0);
+    return Math.max(0, wanted - (this.most - this.#taken));
   }
 
   /** Takes room where there is some that nobody waits for. */

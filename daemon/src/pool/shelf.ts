@@ -2,6 +2,7 @@
 import type { VolumeMount } from '../engine/container.ts';
 import type { Runtime } from '../runtimes/runtime.ts';
 import { Demand } from './demand.ts';
+import type { Kind } from './recipes.ts';
 import type { Sandbox } from './sandbox.ts';
 
 const RETRY_FIRST_MS = 1_000;
@@ -25,6 +26,8 @@ export class Shelf {
   readonly mount: VolumeMount | undefined;
   /** What new containers are made of. */
   readonly image: string;
+  /** What one of its containers may come to use. */
+  readonly bytes: number;
   /** What people know a runtime by: nothing was asked for that is not usual. */
   readonly isStandard: boolean;
   /** The language was changed or removed: nothing waits here any more, and this goes with its last run. */
@@ -53,14 +56,16 @@ export class Shelf {
   /** Ends the time for which packages and services wait after their last use. */
   expiry: NodeJS.Timeout | undefined;
 
-  /** @param isLanguage no run added services */
+  /**
+   * @param kind what its containers are like
+   * @param bytes what one of them may come to use
+   * @param isLanguage no run added services
+   */
   constructor(
-    runtime: Runtime,
-    image: string,
-    memoryBytes: number,
-    mount: VolumeMount | undefined,
-    isLanguage: boolean,
+    { runtime, image, memoryBytes, mount }: Kind,
+    { bytes, isLanguage }: { bytes: number; isLanguage: boolean },
   ) {
+    this.bytes = bytes;
     this.runtime = runtime;
     this.image = image;
     this.memoryBytes = memoryBytes;
@@ -86,6 +91,11 @@ export class Shelf {
   /** One of those that are being made is for nobody any more. */
   get hasSurplus(): boolean {
     return this.creating > this.waiters.length + Math.max(0, this.target - this.idle.length);
+  }
+
+  /** Fails all runs that wait here. */
+  refuse(error: Error): void {
+    for (const waiter of this.waiters.splice(0)) waiter.reject(error);
   }
 
   /** Nothing should wait here any more. */

@@ -268,15 +268,14 @@ describe('the pool', () => {
 
   it('makes another where a container ended while it was made', async () => {
     await using test = await TestPool.open({ poolSize: 0 });
-    const { docker } = test;
-    const create = docker.createContainer.bind(docker);
+    const { engine } = test.link;
+    const create = engine.createContainer.bind(engine);
     let made = 0;
-    docker.createContainer = (async (options: { _body: object }) => {
+    engine.createContainer = (spec, signal) => {
       made++;
-      // Its agent never comes to speak.
-      const body = made === 1 ? { ...options._body, Entrypoint: ['true'], Cmd: [] } : options._body;
-      return create({ ...options, _body: body } as unknown as Parameters<typeof create>[0]);
-    }) as unknown as typeof docker.createContainer;
+      // Its agent ends instead of speaking.
+      return create(made === 1 ? { ...spec, command: ['--unheard-of'] } : spec, signal);
+    };
     await test.pool.start();
     await using lease = await test.lease();
     assert.equal(made, 2);
@@ -285,23 +284,18 @@ describe('the pool', () => {
 
   it('makes no more containers at the same time than it may', async () => {
     await using test = await TestPool.open({ poolSize: 0, createConcurrency: 2 });
-    const { docker } = test;
-    const create = docker.createContainer.bind(docker);
+    const { engine } = test.link;
+    const create = engine.createContainer.bind(engine);
     let atOnce = 0;
     let most = 0;
-    docker.createContainer = (async (options: Parameters<typeof create>[0]) => {
+    engine.createContainer = async (spec, signal) => {
       most = Math.max(most, ++atOnce);
-      const container = await create(options);
-      const start = container.start.bind(container);
-      container.start = (async (...args: []) => {
-        try {
-          return await start(...args);
-        } finally {
-          atOnce--;
-        }
-      }) as typeof container.start;
-      return container;
-    }) as typeof docker.createContainer;
+      try {
+        return await create(spec, signal);
+      } finally {
+        atOnce--;
+      }
+    };
     await test.pool.start();
     const leases = await Promise.all(Array.from({ length: 7 }, () => test.lease()));
     await Promise.all(leases.map((lease) => lease.dispose()));
@@ -310,24 +304,24 @@ describe('the pool', () => {
 
   it('tries again later and later while creations fail, those that fail together being one failure', async () => {
     await using test = await TestPool.open({ poolSize: 3, createConcurrency: 3 });
-    const { docker } = test;
-    const create = docker.createContainer;
-    const refuse = async () => {
+    const { engine } = test.link;
+    const create = engine.createContainer;
+    const refuse: typeof create = async () => {
       throw new Error('refused by the test');
     };
     const pauses = () => test.logged.flatMap(({ retryMs }) => retryMs ?? []);
-    docker.createContainer = refuse as typeof create;
+    engine.createContainer = refuse;
     await test.pool.start();
     await until(() => pauses().length === 6);
     assert.deepEqual(pauses(), [1_000, 1_000, 1_000, 2_000, 2_000, 2_000]);
-    docker.createContainer = create;
+    engine.createContainer = create;
     await test.whenFull();
     assert.equal(test.status.problem, null);
-    docker.createContainer = refuse as typeof create;
+    engine.createContainer = refuse;
     await using _ = await test.lease();
     await until(() => pauses().length > 6);
     assert.equal(pauses()[6], 1_000, 'a success ends it');
-    docker.createContainer = create;
+    engine.createContainer = create;
   });
 
   it('replaces a waiting container that somebody killed', async () => {
@@ -364,13 +358,13 @@ describe('the pool', () => {
 
   it('serves who waits for a language that is changed while it looks for what was left', async () => {
     await using test = await TestPool.open({ poolSize: 0 });
-    const { docker } = test;
-    const list = docker.listContainers.bind(docker);
+    const { engine } = test.link;
+    const list = engine.listOurs.bind(engine);
     const { promise: told, resolve: tell } = Promise.withResolvers<void>();
-    docker.listContainers = (async (...options: Parameters<typeof list>) => {
+    engine.listOurs = async (options) => {
       await told;
-      return list(...options);
-    }) as typeof docker.listContainers;
+      return list(options);
+    };
     const started = test.pool.start();
     const lease = test.lease();
     await test.pool.update([{ ...test.python, version: 'changed' }]);

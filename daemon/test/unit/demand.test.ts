@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { type Budget, Demand, Pace, targets, type Wish } from '../../src/pool/demand.ts';
 
 const HOUR = 3_600_000;
+const MINUTE = 60_000;
 
 /** The demand after runs that came so many milliseconds after each other. */
 function after(pauses: readonly number[], creationMs = 250): { demand: Demand; now: number } {
@@ -78,7 +79,12 @@ describe('the demand for containers', () => {
 
 describe('how many containers should wait', () => {
   const wishes = fc.array(
-    fc.record({ minimum: fc.nat(5), wanted: fc.nat(50), bytes: fc.integer({ min: 1, max: 100 }) }),
+    fc.record({
+      minimum: fc.nat(5),
+      wanted: fc.nat(50),
+      askedAt: fc.constantFrom(Number.NEGATIVE_INFINITY, 0, HOUR),
+      bytes: fc.integer({ min: 1, max: 100 }),
+    }),
     { minLength: 1, maxLength: 6 },
   );
   const budgets = fc.record({ bytes: fc.nat(10_000), takenBytes: fc.nat(10_000) });
@@ -91,8 +97,8 @@ describe('how many containers should wait', () => {
     assert.deepEqual(
       targets(
         [
-          { minimum: 3, wanted: 1, bytes: 10 },
-          { minimum: 3, wanted: 40, bytes: 10 },
+          { minimum: 3, wanted: 1, askedAt: 0, bytes: 10 },
+          { minimum: 3, wanted: 40, askedAt: 0, bytes: 10 },
         ],
         budget,
       ),
@@ -101,16 +107,28 @@ describe('how many containers should wait', () => {
   });
 
   it('is the minimum where nobody knows how much memory there is', () => {
-    assert.deepEqual(targets([{ minimum: 3, wanted: 40, bytes: 10 }], undefined), [3]);
+    assert.deepEqual(targets([{ minimum: 3, wanted: 40, askedAt: 0, bytes: 10 }], undefined), [3]);
   });
 
   it('is less where memory is short, in equal parts', () => {
     const asked = [
-      { minimum: 1, wanted: 40, bytes: 10 },
-      { minimum: 1, wanted: 20, bytes: 10 },
+      { minimum: 1, wanted: 40, askedAt: 0, bytes: 10 },
+      { minimum: 1, wanted: 20, askedAt: 0, bytes: 10 },
     ];
     assert.deepEqual(targets(asked, { bytes: 400, takenBytes: 100 }), [20, 10]);
-    assert.deepEqual(targets([{ minimum: 3, wanted: 3, bytes: 10 }], { bytes: 25, takenBytes: 0 }), [2]);
+    assert.deepEqual(targets([{ minimum: 3, wanted: 3, askedAt: 0, bytes: 10 }], { bytes: 25, takenBytes: 0 }), [2]);
+  });
+
+  it('is what is wanted of what was asked for within a minute before the latest, where memory is short, before anything else', () => {
+    const asked = [
+      { minimum: 3, wanted: 40, askedAt: HOUR, bytes: 10 },
+      { minimum: 3, wanted: 60, askedAt: HOUR - 2 * MINUTE, bytes: 20 },
+      { minimum: 0, wanted: 60, askedAt: Number.NEGATIVE_INFINITY, bytes: 20 },
+    ];
+    assert.deepEqual(targets(asked, { bytes: 600, takenBytes: 0 }), [40, 5, 5]);
+    const both = asked.map((wish) => ({ ...wish, askedAt: HOUR - MINUTE }));
+    const [first = 0] = targets(both, { bytes: 600, takenBytes: 0 });
+    assert.ok(first < 12, `${first} of 40`);
   });
 
   it('never takes more than the budget, nor more beyond the minimum than is free', () => {
