@@ -1,6 +1,6 @@
 /**
- * A batch on a connection that may break. The daemon ends a batch whose client is gone, so asking again for the inputs that have no result
- * yet goes on with it, and none of them has two results.
+ * A batch on a connection that may break. Asked again with the same key, from the first input on whose result is not here yet, the daemon
+ * goes on with it: none has two results, and no program that came to its end runs once more.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { CodeRunnerError } from '../protocol/errors.ts';
@@ -20,27 +20,28 @@ export interface BatchOptions {
 /** As {@link DaemonApi.batch}, but it fails with `not_running` only when no connection came about for that long. */
 export async function* batchPatiently(
   { api, reconnectMs, upload }: BatchOptions,
-  request: BatchRequest,
+  request: BatchRequest & { key: string },
   signal?: AbortSignal,
 ): AsyncGenerator<BatchLine> {
-  const total = request.inputs.length;
+  const { from = 0 } = request;
+  const total = request.inputs.length - from;
   let passed = 0;
   let done = 0;
   let isOver = false;
   let isUploaded = false;
   for (let silentSince: number | undefined; ; ) {
     try {
-      for await (const line of api.batch({ ...request, inputs: request.inputs.slice(done) }, signal)) {
+      for await (const line of api.batch({ ...request, from: from + done }, signal)) {
         silentSince = undefined;
         isUploaded = false;
         if (line.type === 'end') {
           yield { ...line, total, passed, failed: done - passed, skipped: total - done };
           return;
         }
-        const index = done++;
+        done++;
         if (line.passed) passed++;
         isOver = done === total || endsBatch(line, request);
-        yield { ...line, index };
+        yield line;
       }
     } catch (error) {
       if (error instanceof CodeRunnerError && error.code === 'blobs_missing' && !isUploaded) {

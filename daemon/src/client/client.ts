@@ -96,7 +96,7 @@ export class Client implements AsyncDisposable {
    */
   async *batch(request: StartBatch, signal?: AbortSignal): AsyncGenerator<BatchLine> {
     const parcel = await pack(request.files);
-    const wire: BatchRequest = { ...request, files: parcel.files };
+    const wire = { ...request, files: parcel.files, key: request.key ?? randomUUID() };
     await this.#uploadMissing(parcel, this.#unknown(parcel));
     const upload = () => this.#uploadMissing(parcel, [...parcel.byHash.keys()]);
     yield* batchPatiently({ ...this.#patience, upload }, wire, signal);

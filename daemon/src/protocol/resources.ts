@@ -259,6 +259,21 @@ export const BatchRequest = Type.Object(
   {
     ...program,
     inputs: Type.Array(BatchInput, { minItems: 1, maxItems: MOST_BATCH_INPUTS }),
+    key: Type.Optional(
+      Type.String({
+        minLength: 1,
+        maxLength: 200,
+        description:
+          'Of your choice, a new one for each batch, such as a UUID. The same request sent again with the same key goes on with the batch: inputs whose runs have ended are not run again',
+      }),
+    ),
+    from: Type.Optional(
+      Type.Integer({
+        minimum: 0,
+        maximum: MOST_BATCH_INPUTS - 1,
+        description: 'Index of the first input whose result is wanted; 0 when left out',
+      }),
+    ),
     stopAtFirstFailure: Type.Optional(
       Type.Boolean({ description: 'Run none of the inputs behind the first that did not pass' }),
     ),

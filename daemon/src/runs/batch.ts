@@ -6,7 +6,6 @@ import { isUtf8 } from 'node:buffer';
 import { type BatchEnd, type BatchRequest, type BatchResult, CodeRunnerError, type Run } from '../protocol/index.ts';
 import { firstDifference } from './compare.ts';
 import type { LiveRun } from './live-run.ts';
-import type { RunSpec } from './spec.ts';
 import { Transcript } from './transcript.ts';
 
 /** Results that may wait for that of an earlier input, for each run at a time: programs do not wait for a reader who is slow. */
@@ -14,15 +13,14 @@ const AHEAD = 2;
 
 export interface BatchOptions {
   request: BatchRequest;
-  /** One for each input. */
-  specs: readonly RunSpec[];
   /** Runs of it that wait or run at a time. */
   atOnce: number;
-  /** @param promised the batch has been taken already. @throws CodeRunnerError why the run cannot be taken */
-  take(spec: RunSpec, promised: boolean): Promise<LiveRun>;
+  /**
+   * The run of an input: a new one, or the one that an earlier request for the batch has begun.
+   * @param promised the batch has been taken already. @throws CodeRunnerError why the run cannot be taken
+   */
+  take(index: number, promised: boolean): Promise<LiveRun>;
   cancel(id: string): unknown;
-  /** Told when nothing of it will be begun any more. */
-  over(): void;
   /** Ends it; where the reason is a CodeRunnerError, it is told. */
   signal: AbortSignal;
 }
@@ -41,25 +39,42 @@ export class Batch {
   /** What the first run has to compile, the others find done: they wait for it. */
   #compiled = false;
   #error: CodeRunnerError | undefined;
+  /** Somebody else has its runs now. */
+  #left = false;
+  /** Nobody reads its lines any more. */
+  #closed = false;
+  readonly #over = Promise.withResolvers<void>();
+  /** Resolves when nothing of it will be begun any more, and nothing of it runs; or when others have what runs. */
+  readonly over = this.#over.promise;
 
   private constructor(options: BatchOptions) {
     this.#options = options;
-    this.#last = options.specs.length - 1;
+    this.#head = this.#next = options.request.from ?? 0;
+    this.#last = options.request.inputs.length - 1;
   }
 
   /** Resolves when its first run has been taken. @throws CodeRunnerError why it was not */
   static async start(options: BatchOptions): Promise<Batch> {
     const batch = new Batch(options);
-    const first = await options.take(options.specs[0] as RunSpec, false);
+    const first = await options.take(batch.#next, false);
     first.on('state', batch.#watchCompiler(first));
     batch.#begin(Promise.resolve(first));
     return batch;
   }
 
+  /** Ends it, but not what runs of it: whoever asked for the batch again goes on with that. */
+  leave(): void {
+    // What is being cancelled already is nothing to go on with.
+    if (this.#closed || this.#options.signal.aborted) return;
+    this.#left = true;
+    this.#endAfter(-1, new CodeRunnerError('key_reused', 'The batch was asked for once more, and goes on there.'));
+    this.#over.resolve();
+  }
+
   /** The results in the order of the inputs, each as soon as it and those before it are there; then how many there are. To be called once. */
   async *lines(): AsyncGenerator<BatchResult | BatchEnd> {
-    const { specs, signal } = this.#options;
-    const total = specs.length;
+    const { request, signal } = this.#options;
+    const total = request.inputs.length - this.#head;
     let passed = 0;
     let failed = 0;
     const abort = () => this.#endAfter(-1, signal.reason instanceof CodeRunnerError ? signal.reason : undefined);
@@ -68,7 +83,7 @@ export class Batch {
     try {
       for (; this.#head <= this.#last; this.#head++) {
         this.#fill();
-        const result = await this.#results.get(this.#head);
+        const result = await Promise.race([this.#results.get(this.#head), this.over]);
         this.#results.delete(this.#head);
         if (!result || this.#head > this.#last) break;
         if (result.passed) passed++;
@@ -86,16 +101,15 @@ export class Batch {
     } finally {
       signal.removeEventListener('abort', abort);
       abort();
-      this.#options.over();
+      this.#closed = true;
+      this.#lookWhetherOver();
     }
   }
 
   #fill(): void {
     const { atOnce } = this.#options;
-    const begins = () =>
-      this.#next === 0 || (this.#compiled && this.#active < atOnce && this.#next < this.#head + atOnce * AHEAD);
-    while (this.#next <= this.#last && begins())
-      this.#begin(this.#options.take(this.#options.specs[this.#next] as RunSpec, true));
+    const begins = () => this.#compiled && this.#active < atOnce && this.#next < this.#head + atOnce * AHEAD;
+    while (this.#next <= this.#last && begins()) this.#begin(this.#options.take(this.#next, true));
   }
 
   #begin(taken: Promise<LiveRun>): void {
@@ -113,14 +127,19 @@ export class Batch {
       this.#going.delete(index);
       this.#compiled = true;
       this.#fill();
+      this.#lookWhetherOver();
     });
+  }
+
+  #lookWhetherOver(): void {
+    if (this.#closed && this.#active === 0) this.#over.resolve();
   }
 
   async #result(index: number, taken: Promise<LiveRun>): Promise<BatchResult> {
     const live = await taken;
     using transcript = new Transcript(live);
     this.#going.set(index, live);
-    if (index > this.#last) this.#options.cancel(live.id);
+    if (index > this.#last) this.#cancel(live);
     const { request } = this.#options;
     const { name, expected, encoding } = request.inputs[index] as BatchRequest['inputs'][number];
     const run = await ended(live);
@@ -152,7 +171,11 @@ export class Batch {
     if (index >= this.#last) return;
     this.#last = index;
     this.#error = error;
-    for (const [other, live] of this.#going) if (other > index) this.#options.cancel(live.id);
+    for (const [other, live] of this.#going) if (other > index) this.#cancel(live);
+  }
+
+  #cancel(live: LiveRun): void {
+    if (!this.#left) this.#options.cancel(live.id);
   }
 
   /** Lets the others begin when the first run's program does and nothing was compiled for it; else they begin when that run has ended. */
@@ -168,7 +191,8 @@ export class Batch {
   }
 }
 
-function ended(live: LiveRun): Promise<Run> {
+/** The run as it ended, once it has. */
+export function ended(live: LiveRun): Promise<Run> {
   return new Promise((resolve) => {
     const look = () => {
       if (!live.ended) return;

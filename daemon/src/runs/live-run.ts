@@ -70,6 +70,7 @@ export class LiveRun extends EventEmitter<RunEvents> {
   move(state: RunState, more: Partial<Run> = {}): void {
     if (!canMove(this.#run.state, state)) throw new Error(`A run cannot go from ${this.#run.state} to ${state}.`);
     this.#run = { ...this.#run, ...more, state };
+    if (state === 'running') this.output.beginProgram();
   }
 
   announce(): void {

@@ -12,6 +12,9 @@ const LARGE_BYTES = 4 * 1024;
 /** More pieces than that are not kept, however small: each costs some 200 bytes of memory whatever it holds. */
 const MOST_PIECES = 65_536;
 
+/** Stands in a dump where pieces have their channel: where the program's own output begins. */
+const PROGRAM_MARK = 0xff;
+
 interface Piece {
   seq: number;
   channel: Channel;
@@ -41,6 +44,7 @@ export class OutputLog {
   #granted = 0;
   #grant: ((bytes: number) => void) | undefined;
   #free = false;
+  #programFrom: number | undefined;
   /** Told when the first reader comes, and when the last one has gone. */
   onFollowed: (followed: boolean) => void = () => {};
 
@@ -56,6 +60,21 @@ export class OutputLog {
   /** Offset after the latest byte: how much was printed in all. */
   get end(): number {
     return this.#end;
+  }
+
+  /** Offset of the first byte of the program's own output, behind what a compiler and the like printed; undefined: it has not begun. */
+  get programFrom(): number | undefined {
+    return this.#programFrom;
+  }
+
+  /** Whether the program's output is kept from its first byte on; where it did not begin, what was printed before it. */
+  get isWhole(): boolean {
+    return this.#start <= (this.#programFrom ?? 0);
+  }
+
+  /** What is printed from now on is the program's own. */
+  beginProgram(): void {
+    this.#programFrom = this.#end;
   }
 
   /** From now on `grant` is told how many more bytes the program may print. */
@@ -129,9 +148,19 @@ export class OutputLog {
     }
   }
 
-  /** What is kept, in a form for the store: `u8 channel · u32 length · bytes`, again and again. {@link OutputLog.restore} reads it. */
+  /**
+   * What is kept, in a form for the store: `u8 channel · u32 length · bytes`, again and again; before them, marked in the channel's place,
+   * where the program's own output begins. {@link OutputLog.restore} reads it.
+   */
   dump(): { from: number; bytes: Buffer } {
     const parts: Buffer[] = [];
+    if (this.#programFrom !== undefined) {
+      const mark = Buffer.alloc(13);
+      mark.writeUInt8(PROGRAM_MARK, 0);
+      mark.writeUInt32BE(8, 1);
+      mark.writeBigUInt64BE(BigInt(this.#programFrom), 5);
+      parts.push(mark);
+    }
     for (let at = this.#start; ; ) {
       const piece = this.read(at, 0xffff_ffff);
       if (!piece) return { from: this.#start, bytes: Buffer.concat(parts) };
@@ -147,9 +176,11 @@ export class OutputLog {
     const log = new OutputLog(Number.MAX_SAFE_INTEGER);
     log.#start = log.#end = from;
     for (let at = 0; at < bytes.length; ) {
+      const channel = bytes.readUInt8(at);
       const length = bytes.readUInt32BE(at + 1);
-      const channel = bytes.readUInt8(at) === CHANNEL.stderr ? CHANNEL.stderr : CHANNEL.stdout;
-      log.append(channel, bytes.subarray(at + 5, at + 5 + length));
+      const data = bytes.subarray(at + 5, at + 5 + length);
+      if (channel === PROGRAM_MARK) log.#programFrom = Number(data.readBigUInt64BE());
+      else log.append(channel === CHANNEL.stderr ? CHANNEL.stderr : CHANNEL.stdout, data);
       at += 5 + length;
     }
     return log;

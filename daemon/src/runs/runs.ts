@@ -20,6 +20,7 @@ import {
   type Run,
   type RunList,
   type RunRequest,
+  type RunState,
 } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import { type Runtime, withServices } from '../runtimes/runtime.ts';
@@ -27,12 +28,12 @@ import type { Runtimes } from '../runtimes/runtimes.ts';
 import { imageName } from '../runtimes/service.ts';
 import { type Blobs, missingBlobs } from '../store/blobs.ts';
 import type { ListOptions, RunKey, Store, StoredRun } from '../store/store.ts';
-import { Batch } from './batch.ts';
+import { Batch, ended } from './batch.ts';
 import type { CompileCache } from './compile-cache.ts';
 import { execute, type Outcome } from './execute.ts';
 import { LiveRun } from './live-run.ts';
 import { OutputLog } from './output-log.ts';
-import { keyOf } from './run-key.ts';
+import { inputKeysOf, keyOf } from './run-key.ts';
 import { admit, admitBatch, type RunSpec, tooLarge } from './spec.ts';
 import type { ExecuteContext } from './stage.ts';
 import { describeStage } from './verdict.ts';
@@ -45,6 +46,8 @@ const SMALL_SPEC = 256 * 1024;
 const RESETTLE_EVERY_MS = 1_000;
 /** Nothing had to be stopped, nor did anything go wrong with its sandbox. */
 const ENDED_BY_ITSELF: ReadonlySet<EndState> = new Set(['succeeded', 'failed', 'signaled']);
+/** The program might have gone on, had nobody left it. */
+const CUT_SHORT: ReadonlySet<RunState> = new Set(['cancelled', 'lost']);
 
 export interface RunsOptions {
   config: Config;
@@ -69,6 +72,8 @@ export class Runs {
   readonly #options: RunsOptions;
   readonly #live = new Map<string, LiveRun>();
   readonly #specs = new Map<string, RunSpec>();
+  /** Those with a key, by owner and key, until nothing of them runs any more. */
+  readonly #batches = new Map<string, Promise<Batch>>();
   /** Ended runs whose end could not be written yet. */
   readonly #unsettled = new Set<LiveRun>();
   #resettle: NodeJS.Timeout | undefined;
@@ -124,32 +129,63 @@ export class Runs {
   }
 
   /**
-   * One program with many inputs. Its first run is in the queue when this resolves.
+   * One program with many inputs. Its first run is in the queue when this resolves. Asked again with the same key, goes on with the runs
+   * that are there, also where the daemon has not noticed yet that the connection broke.
    * @param signal ends the batch, and with it what it still runs
    * @throws CodeRunnerError as {@link Runs.submit}; then nothing was started
    */
   async startBatch(owner: string, request: BatchRequest, signal: AbortSignal): Promise<Batch> {
     const { config, runtimes, blobs } = this.#options;
     const specs = admitBatch(request, runtimes.usable, config);
+    const keys = inputKeysOf(request);
+    const name = JSON.stringify([owner, request.key]);
+    const before = keys && this.#batches.get(name);
     // Each run pins its contents too, but there may be moments without a run.
     const needed = hashes(specs[0] as RunSpec);
     blobs.pin(owner, needed);
-    const over = () => blobs.unpin(owner, needed);
-    try {
-      return await Batch.start({
+    const start = async () => {
+      this.#known(owner, keys?.(0));
+      // Where all runs so far are there already, nothing else would ask for the contents of those that follow.
+      if (keys && needed.length > 0) await this.#checkBlobs(owner, specs[0] as RunSpec, needed);
+      const other = await before?.catch(() => undefined);
+      other?.leave();
+      await other?.over;
+      return Batch.start({
         request,
-        specs,
         // One place is left for everybody else.
         atOnce: Math.max(1, Math.min(2 * availableParallelism(), config.maxRunning - 1)),
-        take: (spec, promised) => this.#take(owner, spec, promised),
+        take: (index, promised) => this.#takeInput(owner, specs[index] as RunSpec, promised, keys?.(index)),
         cancel: (id) => this.cancel(owner, id),
-        over,
         signal,
       });
+    };
+    const starting = start();
+    if (keys) this.#batches.set(name, starting);
+    const over = () => {
+      blobs.unpin(owner, needed);
+      if (this.#batches.get(name) === starting) this.#batches.delete(name);
+    };
+    try {
+      const batch = await starting;
+      void batch.over.then(over);
+      return batch;
     } catch (error) {
       over();
       throw error;
     }
+  }
+
+  /** The run of one input: the one that is there already, unless it was cut short or its output is no longer there in whole. */
+  async #takeInput(owner: string, spec: RunSpec, promised: boolean, key: RunKey | undefined): Promise<LiveRun> {
+    const known = this.#known(owner, key);
+    if (known) {
+      if (known.stop.signal.aborted) await ended(known);
+      if (known.output.isWhole && !CUT_SHORT.has(known.run.state)) return known;
+      this.cancel(owner, known.id);
+      await ended(known);
+      this.#options.store.forgetKey(known.id);
+    }
+    return this.#take(owner, spec, promised, key);
   }
 
   /** @param promised it belongs to something that was taken already, so a full queue does not refuse it */

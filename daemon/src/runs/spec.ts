@@ -78,10 +78,15 @@ export function admit(request: RunRequest, runtimes: readonly Runtime[], config:
  * @throws CodeRunnerError as {@link admit}; bad_request also where an input cannot be taken
  */
 export function admitBatch(
-  { inputs, stopAtFirstFailure: _, ...program }: BatchRequest,
+  { inputs, from = 0, key: _key, stopAtFirstFailure: _stop, ...program }: BatchRequest,
   runtimes: readonly Runtime[],
   config: Config,
 ): RunSpec[] {
+  if (from >= inputs.length)
+    throw new CodeRunnerError(
+      'bad_request',
+      `The results are wanted from input ${from} on, but the last one is ${inputs.length - 1}.`,
+    );
   // All that is printed goes into the answer, so less of it is taken than where it passes through.
   const maxOutput = Math.min(config.maxOutput, MOST_BATCH_OUTPUT_BYTES);
   const admitted = admit({ reuse: 'owner', ...program, orphanMs: BATCH_ORPHAN_MS }, runtimes, { ...config, maxOutput });

@@ -1,4 +1,4 @@
-/** All that a program printed, taken from its output while it runs, however little of that is kept. */
+/** All that a program printed, taken from its output while it runs, however little of that is kept; of one that has ended, what is kept. */
 import { CHANNEL } from '../protocol/index.ts';
 import type { LiveRun } from './live-run.ts';
 import type { Reader } from './output-log.ts';
@@ -11,11 +11,12 @@ export class Transcript implements Disposable {
   readonly #reader: Reader;
   #stdout: Buffer[] = [];
   #stderr: Buffer[] = [];
-  #taken = 0;
+  #taken: number;
 
   /** Follows the run from now on. */
   constructor(live: LiveRun) {
     this.#live = live;
+    this.#taken = live.output.programFrom ?? 0;
     this.#reader = { acknowledged: 0, wake: () => this.#wake() };
     live.output.addReader(this.#reader);
     live.on('state', this.#onState);

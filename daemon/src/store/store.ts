@@ -155,6 +155,11 @@ export class Store implements Disposable {
     ) as { id: string; requestHash: string } | undefined;
   }
 
+  /** Lets another run have the run's key. */
+  forgetKey(id: string): void {
+    this.#run('UPDATE runs SET key = NULL, request_hash = NULL WHERE id = ?', id);
+  }
+
   /** The run as it is now. When it has left the queue its specification is no longer kept. */
   update(run: Run): void {
     this.#run(

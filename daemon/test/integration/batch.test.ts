@@ -236,6 +236,115 @@ print(sys.argv[1:], os.environ.get('ALL'), os.environ.get('ONE'))`;
   });
 });
 
+describe('a batch that is asked for again with its key', () => {
+  let daemon: TestDaemon;
+  before(async () => {
+    daemon = await TestDaemon.start();
+  });
+  after(() => daemon[Symbol.asyncDispose]());
+
+  const request = (key: string, source: string, more: Batch) => ({
+    runtime: 'python',
+    files: python(source).files,
+    args: [key],
+    key,
+    ...more,
+  });
+  const post = (body: object, signal?: AbortSignal) =>
+    fetch(`${daemon.url}/v1/runs:batch`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${daemon.token}`, 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+      signal: signal ?? null,
+    });
+  const runsOf = async (key: string) => {
+    const { runs } = await daemon.json<RunList>('GET', '/v1/runs?limit=1000');
+    return runs.filter(({ args }) => args[0] === key);
+  };
+  const firstOf = async (key: string) => (await runsOf(key)).at(-1) as Run;
+
+  it('has the results that it had, from the wanted one on, and runs nothing', async () => {
+    const body = request('whole', DOUBLES, {
+      inputs: [
+        { name: 'a', stdin: '1', expected: '2' },
+        { name: 'b', stdin: 'x' },
+        { name: 'c', stdin: '3', expected: '7' },
+      ],
+    });
+    const { results, end } = await answerOf(await post(body));
+    assert.deepEqual([end.total, end.passed, end.failed], [3, 1, 2]);
+    assert.deepEqual(await answerOf(await post(body)), { results, end });
+    assert.deepEqual(await answerOf(await post({ ...body, from: 1 })), {
+      results: results.slice(1),
+      end: { ...end, total: 2, passed: 0 },
+    });
+    assert.equal((await runsOf('whole')).length, 3);
+  });
+
+  it('goes on where its caller hung up: no program that came to its end runs once more', async () => {
+    const source = "import sys, time\nprint('ready', flush=True)\nif 'sleeps' in sys.argv: time.sleep(1000)";
+    const inputs = [{ name: '1' }, { name: '2' }, { name: '3', args: ['broken', 'sleeps'] }, { name: '4' }];
+    const body = request('broken', source, { inputs, limits: { wallMs: 600_000 } });
+    const sleeping = async () =>
+      (await runsOf('broken')).find(
+        ({ args, state, outputBytes }) => args[1] === 'sleeps' && state === 'running' && outputBytes > 0,
+      );
+    const gone = new AbortController();
+    const lines = linesOf(await post(body, gone.signal));
+    const first = [await lines.next(), await lines.next()].map(({ value }) => (value as BatchResult).run.id);
+    await until(async () => (await sleeping()) !== undefined);
+    gone.abort();
+    await assert.rejects(lines.next());
+    await until(async () =>
+      (await runsOf('broken')).some(({ args, state }) => args[1] === 'sleeps' && state === 'cancelled'),
+    );
+    const again = linesOf(await post(body));
+    const known = [await again.next(), await again.next()].map(({ value }) => (value as BatchResult).run.id);
+    assert.deepEqual(known, first);
+    await until(async () => (await sleeping()) !== undefined);
+    const sleeps = (await sleeping()) as Run;
+    await daemon.json('DELETE', `/v1/runs/${sleeps.id}`);
+    const rest = (await Array.fromAsync(again)).map((line) => (line.type === 'end' ? line.total : line.run.state));
+    assert.deepEqual(rest, ['cancelled', 'succeeded', 4]);
+    const succeeded = (await runsOf('broken')).filter(({ state }) => state === 'succeeded');
+    assert.equal(succeeded.length, 3);
+  });
+
+  it('takes over what runs where the daemon still believes in the first connection', async () => {
+    const source = "print('ready', flush=True)\nimport time\ntime.sleep(1000)";
+    const body = request('twice', source, { inputs: numbers(1), limits: { wallMs: 600_000 } });
+    const first = answerOf(await post(body));
+    const { id } = await firstOf('twice');
+    await daemon.printed(id, 'ready');
+    const second = answerOf(await post(body));
+    const { end } = await first;
+    assert.deepEqual([end.error?.code, end.skipped], ['key_reused', 1]);
+    assert.equal((await daemon.run(id)).state, 'running');
+    await daemon.json('DELETE', `/v1/runs/${id}`);
+    const [result] = (await second).results;
+    assert.deepEqual([result?.run.id, result?.run.state, result?.stdout], [id, 'cancelled', 'ready\n']);
+    assert.equal((await runsOf('twice')).length, 1);
+  });
+
+  it('runs an input again whose output is no longer there in whole', async () => {
+    const body = request('long', "print('x' * 2 ** 21)", { inputs: numbers(1) });
+    const [before] = (await answerOf(await post(body))).results;
+    const [after] = (await answerOf(await post(body))).results;
+    assert.equal(after?.stdout, before?.stdout);
+    assert.notEqual(after?.run.id, before?.run.id);
+  });
+
+  it('is refused where the key belongs to another batch, or no such input is in it', async () => {
+    const body = request('one', DOUBLES, { inputs: numbers(1, 2) });
+    await answerOf(await post(body));
+    const other = { ...body, inputs: numbers(3, 4, 5), from: 2 };
+    const refusal = await daemon.refusal('POST', '/v1/runs:batch', other);
+    assert.deepEqual([refusal.status, refusal.code], [409, 'key_reused']);
+    assert.equal((await daemon.refusal('POST', '/v1/runs:batch', { ...body, from: 2 })).code, 'bad_request');
+    assert.equal((await runsOf('one')).length, 2);
+  });
+});
+
 describe('a batch in a full queue', () => {
   it('is refused as a run is, and goes on once it was taken', async () => {
     await using daemon = await TestDaemon.start({ maxRunning: 1, maxQueued: 1 });
@@ -296,6 +405,17 @@ int main(void) { int unused, n; scanf("%d", &n); printf("%d\\n", n * 2); return 
       answer.results.map(({ run, stdout, stderr }) => [run.compileCached, stdout, stderr]),
       [2, 4, 6, 8, 10].map((doubled, index) => [index > 0, `${doubled}\n`, '']),
     );
+  });
+
+  it('has no words of the compiler in its results, also where those are given again', async () => {
+    await using daemon = await TestDaemon.start({ runtimesPath: runtimes.path });
+    const warns = batch(`#warning careful\n${C}`, { inputs: numbers(1), key: 'warns' });
+    const ask = async () => answerOf(await daemon.fetch('POST', '/v1/runs:batch', warns));
+    const answer = await ask();
+    const [result] = answer.results;
+    assert.deepEqual([result?.stdout, result?.stderr], ['2\n', '']);
+    assert.match((await daemon.follow(result?.run.id ?? '')).stderr, /careful/);
+    assert.deepEqual(await ask(), answer);
   });
 
   it('is compiled for each input where nothing compiled is kept', async () => {

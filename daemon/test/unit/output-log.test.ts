@@ -90,10 +90,15 @@ describe('a run’s output', () => {
       fc.property(pieces, (printed) => {
         const log = new OutputLog(WINDOW);
         for (const { channel, data } of printed) log.append(channel, Buffer.from(data));
+        const begun = log.end;
+        log.beginProgram();
+        for (const { channel, data } of printed) log.append(channel, Buffer.from(data));
         const { from, bytes } = log.dump();
         const back = OutputLog.restore(from, bytes);
         assert.equal(back.start, log.start);
         assert.equal(back.end, log.end);
+        assert.equal(back.programFrom, begun);
+        assert.equal(back.isWhole, log.start <= begun);
         assert.equal(readAll(back, back.start).text, readAll(log, log.start).text);
       }),
     );
