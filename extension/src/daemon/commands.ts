@@ -1,5 +1,7 @@
 /** The commands about the daemon: choosing one, and mending what keeps it from running programs. */
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Client } from '@coderunner/daemon/client';
 import {
@@ -148,14 +150,25 @@ async function doctor(daemon: Daemon): Promise<void> {
   await window.showTextDocument(await workspace.openTextDocument(REPORT), { preview: true });
 }
 
-/** Docker Desktop is started as an application; a service needs the person's password, so its command waits in a terminal. */
+/**
+ * Docker Desktop is started as an application. Docker as a service needs the person's password, and Podman may want a machine first: their
+ * command waits in a terminal.
+ */
 async function startEngine(daemon: Daemon): Promise<void> {
-  if (env.remoteName === undefined && process.platform !== 'linux') {
+  const isService = env.remoteName !== undefined || process.platform === 'linux';
+  const isPodman = !isOnPath('docker') && isOnPath('podman');
+  if (!isService && !isPodman) {
     const started = await env.openExternal(Uri.parse('docker-desktop://dashboard/open'));
     if (started) await daemon.refresh();
     return;
   }
-  const terminal = window.createTerminal({ name: l10n.t('Start Docker') });
+  const podman = isService ? 'systemctl --user enable --now podman.socket' : 'podman machine start';
+  const terminal = window.createTerminal({ name: l10n.t('Start Container Engine') });
   terminal.show();
-  terminal.sendText('sudo systemctl start docker', false);
+  terminal.sendText(isPodman ? podman : 'sudo systemctl start docker', false);
+}
+
+function isOnPath(program: string): boolean {
+  const name = process.platform === 'win32' ? `${program}.exe` : program;
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => folder !== '' && existsSync(join(folder, name)));
 }

@@ -15,7 +15,7 @@ export interface Failure {
 export function mendingLabel(command: MendingCommand): string {
   switch (command) {
     case 'coderunner.startEngine':
-      return l10n.t('Start Docker');
+      return l10n.t('Start Container Engine');
     case 'coderunner.doctor':
       return l10n.t('Check Everything');
     case 'coderunner.showLog':

@@ -63,9 +63,7 @@ describe('Around the console', () => {
   });
 
   it('what was run is in a list, with its output and a button that runs it again', async () => {
-    await window.openFile('ask.py');
-    await window.lens(/Run in Sandbox|Run Again/).click();
-    await window.shows('Your name?');
+    await window.run('ask.py', 'Your name?');
     await window.type('Edsger\n');
     await window.shows('Hello, Edsger.');
     await window.command('Run and Debug: Focus on Sandbox Runs View');
@@ -94,8 +92,7 @@ describe('Around the console', () => {
     await page.getByText('Open a program').click();
     await page.getByRole('button', { name: 'Open an Example' }).click();
     await window.page.locator('.tab.active').getByText('Untitled').waitFor();
-    await window.lens('Run in Sandbox').click();
-    await window.shows('What is your name?');
+    await window.press('Run in Sandbox', (timeout) => window.shows('What is your name?', timeout));
     await window.type('Katherine\n');
     await window.shows('Nice to meet you, Katherine!');
   });

@@ -17,14 +17,15 @@ describe('In German', () => {
     await window.button('Stoppen').click();
     await window.says('Gestoppt');
     await window.openByName('nested.py');
-    await window.lens('In Sandbox ausführen').click();
-    await window.console.getByRole('button', { name: 'Problem in Zeile 2' }).waitFor();
+    const problem = window.console.getByRole('button', { name: 'Problem in Zeile 2' });
+    await window.press('In Sandbox ausführen', (timeout) => problem.waitFor({ timeout }));
     await window.button('Erneut ausführen').waitFor();
   });
 
   it('a sentence of the daemon, too', async () => {
     await window.openByName('hungry.py');
-    await window.lens('In Sandbox ausführen').click();
-    await window.says(/^Gestoppt: brauchte mehr als .* Speicher$/);
+    await window.press('In Sandbox ausführen', (timeout) =>
+      window.says(/^Gestoppt: brauchte mehr als .* Speicher$/, timeout),
+    );
   });
 });

@@ -37,8 +37,7 @@ describe('Looks', () => {
 
   it('of a run that waits for input', async () => {
     await window.openByName('forecast.py');
-    await window.lens('Run in Sandbox').click();
-    await window.shows('Which city?');
+    await window.press('Run in Sandbox', (timeout) => window.shows('Which city?', timeout));
     await everyTheme('waits');
   });
 
@@ -51,8 +50,8 @@ describe('Looks', () => {
 
   it('of one that failed', async () => {
     await window.openByName('basket.py');
-    await window.lens('Run in Sandbox').click();
-    await window.console.getByRole('button', { name: 'Problem in line 7' }).click();
+    const problem = window.console.getByRole('button', { name: 'Problem in line 7' });
+    await window.press('Run in Sandbox', (timeout) => problem.click({ timeout }));
     await window.page.locator('.squiggly-error').first().waitFor();
     await everyTheme('failed');
   });

@@ -31,7 +31,7 @@ describe('Where there is no container engine', () => {
   });
 
   it('another makes the engine start', async () => {
-    await window.button('Start Docker').click();
+    await window.button('Start Container Engine').click();
     await window.page.locator('.terminal-wrapper .xterm-rows').filter({ hasText: 'systemctl start docker' }).waitFor();
   });
 });

@@ -9,14 +9,8 @@ describe('The results of SQL', () => {
   });
   after(() => window.page.context().close());
 
-  const run = async (file: string) => {
-    await window.openFile(file);
-    await window.lens(/Run in Sandbox|Run Again/).click();
-  };
-
   it('are a table in the terminal and a grid below it, which can be copied', async () => {
-    await run('people.sql');
-    await window.shows('2 rows');
+    await window.run('people.sql', '2 rows');
     const grid = window.console.getByRole('grid', { name: 'SELECT * FROM people (people.sql:4)' });
     await grid.waitFor();
     assert.deepEqual(await grid.getByRole('columnheader').allInnerTexts(), ['id', 'name', 'born']);
@@ -35,7 +29,7 @@ describe('The results of SQL', () => {
   });
 
   it('lead to the line of a mistake', async () => {
-    await run('mistake.sql');
-    await window.button('Problem in line 3').waitFor();
+    await window.openFile('mistake.sql');
+    await window.press('Run in Sandbox', (timeout) => window.button('Problem in line 3').waitFor({ timeout }));
   });
 });

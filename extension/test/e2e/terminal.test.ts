@@ -13,14 +13,9 @@ describe('The console is a terminal', () => {
     if (currentTest) await window.screenshot(currentTest.fullTitle().replace(/\W+/g, '-').toLowerCase());
   });
 
-  const run = async (file: string) => {
-    await window.openFile(file);
-    await window.lens(/Run in Sandbox|Run Again/).click();
-  };
   it('tells the program its size, and every change of it', async () => {
     const rows = () => window.screen.locator('> div').count();
-    await run('size.py');
-    await window.shows(/\d+ columns, \d+ lines/);
+    await window.run('size.py', /\d+ columns, \d+ lines/);
     await window.shows(` columns, ${await rows()} lines`);
     const before = await rows();
     await window.command('View: Toggle Maximized Panel');
@@ -34,8 +29,7 @@ describe('The console is a terminal', () => {
 
   it('gives the program a paste of a thousand lines, and the end of its input with Ctrl-D', async () => {
     const lines = Array.from({ length: 1_000 }, (_, index) => `pasted ${index + 1}`);
-    await run('count.py');
-    await window.shows('Lines, please.');
+    await window.run('count.py', 'Lines, please.');
     await window.paste(`${lines.join('\n')}\n`);
     await window.shows('pasted 1000');
     await window.page.keyboard.press('Control+d');
@@ -43,31 +37,27 @@ describe('The console is a terminal', () => {
   });
 
   it('marks where a paste begins and ends for a program that asks for it', async () => {
-    await run('paste.py');
-    await window.shows('Paste, please.');
+    await window.run('paste.py', 'Paste, please.');
     await window.paste(Array.from({ length: 1_000 }, (_, index) => `pasted ${index + 1}`).join('\n'));
     await window.shows("pasted 1000 lines, the last 'pasted 1000'");
   });
 
   it('draws a progress bar over itself', async () => {
-    await run('progress.py');
-    await window.shows('That is all.');
+    await window.run('progress.py', 'That is all.');
     const text = (await window.screen.locator('> div').allInnerTexts()).join('\n');
     assert.match(text, /^#{20} 100 %/m);
     assert.equal(text.match(/%/g)?.length, 1);
   });
 
   it('interrupts with Ctrl-C', async () => {
-    await run('forever.py');
-    await window.shows('Until somebody stops me.');
+    await window.run('forever.py', 'Until somebody stops me.');
     await window.keyboard.focus();
     await window.page.keyboard.press('Control+c');
     await window.shows('KeyboardInterrupt');
   });
 
   it('searches what was printed', async () => {
-    await run('long.py');
-    await window.shows('More?');
+    await window.run('long.py', 'More?');
     await window.keyboard.focus();
     await window.page.keyboard.press('Control+f');
     await window.page.keyboard.type('line 77');
@@ -81,8 +71,7 @@ describe('The console is a terminal', () => {
   });
 
   it('leads from file and line to the place in the editor', async () => {
-    await run('nested.py');
-    await window.shows('ZeroDivisionError');
+    await window.run('nested.py', 'ZeroDivisionError');
     await window.openFile('ask.py');
     // The terminal's rows are drawn below what takes the pointer; this is where the path is.
     const place = { force: true, position: { x: 60, y: 5 } };
@@ -96,8 +85,7 @@ describe('The console is a terminal', () => {
 
   it('shows where it was scrolled to after it was hidden, and after the window was loaded again', async () => {
     const top = () => window.screen.locator('> div').first().innerText();
-    await run('long.py');
-    await window.shows('More?');
+    await window.run('long.py', 'More?');
     await window.screen.hover({ force: true });
     await window.page.mouse.wheel(0, -4_000);
     await window.screen.filter({ hasNotText: 'line 1000' }).waitFor();
@@ -116,10 +104,8 @@ describe('The console is a terminal', () => {
 
   it('keeps several programs apart, each in its tab', async () => {
     const tab = (name: string) => window.console.getByRole('tab', { name: new RegExp(`^${name}`) });
-    await run('ask.py');
-    await window.shows('Your name?');
-    await run('forever.py');
-    await window.shows('Until somebody stops me.');
+    await window.run('ask.py', 'Your name?');
+    await window.run('forever.py', 'Until somebody stops me.');
     await tab('ask.py').click();
     await window.shows('Your name?');
     await window.type('Ada\n');

@@ -115,7 +115,7 @@ export class Window {
   /** Opens a program, runs it, and waits until the terminal shows a text. */
   async run(file: string, text: string | RegExp): Promise<void> {
     await this.openFile(file);
-    await this.press('Run in Sandbox', (timeout) => this.shows(text, timeout));
+    await this.press(/Run in Sandbox|Run Again/, (timeout) => this.shows(text, timeout));
   }
 
   /** Waits until the terminal shows a text. */
