@@ -23,8 +23,10 @@ const ROOM = 2 * MOST_RUNNING;
 const LOG_LINES = 40;
 /** Whatever a daemon does, it has done by then, also on a machine that is as busy as can be. */
 const PATIENCE_MS = 90_000;
-/** A daemon that stops asks twice for each container to be removed, a minute each time where the engine does not answer. */
+/** A daemon that stops gives its runs, and an engine that hangs, some time each. */
 const STOPS_WITHIN_MS = 240_000;
+/** What it says where that was not enough, on a machine that is as busy as can be; the next one removes the rest. */
+const LEFT_BEHIND = 'the next daemon removes what is left';
 /** It may have to be built. */
 const IMAGE_WITHIN_MS = 900_000;
 /** All that a daemon at rest has in its data folder, when none of its users uploaded anything but small programs. */
@@ -193,13 +195,23 @@ export class World implements AsyncDisposable {
 
   /** Ends the daemon as an operator does. @throws Error where it does not end well, or leaves something behind */
   async stopDaemon(): Promise<void> {
-    const ended = within(STOPS_WITHIN_MS, 'the daemon ends by SIGTERM', this.daemon.end('SIGTERM'));
-    const code = await ended.catch(async ({ message }: Error) => `${message}; there are ${await this.#listed()}`);
-    const found = code === 0 ? [] : [`the daemon ended with ${code}`];
+    await this.#endDaemon();
+    // It has said so, and the next one must keep its promise.
+    if (this.log.some((line) => line.includes(LEFT_BEHIND))) {
+      await this.startDaemon();
+      await this.#endDaemon();
+    }
     const { length } = await this.containers();
-    if (length > 0) found.push(`${length} containers are left`);
+    const found = length > 0 ? [`${length} containers are left`] : [];
     found.push(...(await this.#strayProcesses([])));
     if (found.length > 0) throw new Error(found.join('; '));
+  }
+
+  async #endDaemon(): Promise<void> {
+    this.log.length = 0;
+    const ended = within(STOPS_WITHIN_MS, 'the daemon ends by SIGTERM', this.daemon.end('SIGTERM'));
+    const code = await ended.catch(async ({ message }: Error) => `${message}; there are ${await this.#listed()}`);
+    if (code !== 0) throw new Error(`the daemon ended with ${code}`);
   }
 
   /** The engine's end is also that of the daemon, whose environment names the engine's folder, and of its disk. */

@@ -141,7 +141,7 @@ describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
   it('has one result for each input of a batch, in order, wherever it breaks', async function () {
     this.timeout(300_000);
     const count = 12;
-    const double = { ...program('print(2 * int(input()))', 'batch'), runtime: 'python' };
+    const double = (name: string) => ({ ...program('print(2 * int(input()))', name), runtime: 'python' });
     const inputs = Array.from({ length: count }, (_, at) => ({
       name: `${at}`,
       stdin: `${at}\n`,
@@ -165,7 +165,7 @@ describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
         return true;
       };
       const lines: BatchLine[] = [];
-      for await (const line of client.batch({ ...double, inputs })) lines.push(line);
+      for await (const line of client.batch({ ...double(`batch ${round}`), inputs })) lines.push(line);
       const results = lines.filter((line) => line.type === 'result');
       assert.deepEqual(
         results.map(({ index, name, stdout, passed }) => [index, name, stdout, passed]),
@@ -175,6 +175,8 @@ describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
         { type: 'end', total: count, passed: count - 1, failed: 1, skipped: 0, error: null },
       ]);
       assert.ok(breaks > 0, 'it broke');
+      const succeeded = (await runsNamed(daemon, `batch ${round}`)).filter(({ state }) => state === 'succeeded');
+      assert.equal(succeeded.length, count, 'no program came to its end twice');
     }
   });
 
@@ -190,27 +192,76 @@ describe(`a client whose connection breaks (RECONNECT_SEED=${SEED})`, () => {
   });
 });
 
+/** Daemons on one data folder that run one program at a time, and a client of whichever is there. */
+class OneAfterTheOther implements AsyncDisposable {
+  readonly client: Client;
+  present: DaemonProcess;
+  readonly #start: () => Promise<DaemonProcess>;
+  readonly #resources: AsyncDisposableStack;
+
+  private constructor(present: DaemonProcess, start: () => Promise<DaemonProcess>, resources: AsyncDisposableStack) {
+    this.present = present;
+    this.#start = start;
+    this.#resources = resources;
+    resources.defer(() => this.present[Symbol.asyncDispose]());
+    this.client = resources.use(new Client({ locate: async () => this.present, reconnectMs: 300_000 }));
+  }
+
+  static async start(): Promise<OneAfterTheOther> {
+    await using resources = new AsyncDisposableStack();
+    const dataDir = await dataFolder();
+    resources.defer(() => rm(dataDir, { recursive: true, force: true }));
+    const start = () => DaemonProcess.start(dataDir, { CODERUNNER_MAX_RUNNING: '1' });
+    return new OneAfterTheOther(await start(), start, resources.move());
+  }
+
+  async killPresent(): Promise<void> {
+    await this.present.end('SIGKILL');
+    this.present = await this.#start();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#resources.disposeAsync();
+  }
+}
+
+describe('a batch whose daemon is killed', () => {
+  it('goes on with the next one, which brings back what waited: each program comes to its end once', async function () {
+    this.timeout(300_000);
+    await using daemons = await OneAfterTheOther.start();
+    const { client } = daemons;
+    const inputs = Array.from({ length: 4 }, (_, at) => ({ name: `${at}`, stdin: `${at}\n` }));
+    const states: string[] = [];
+    for await (const line of client.batch({ ...program('print(input())', 'killed'), runtime: 'python', inputs })) {
+      if (line.type === 'end') {
+        assert.deepEqual([line.total, line.passed, line.error], [4, 4, null]);
+        continue;
+      }
+      states.push(line.run.state);
+      if (line.index !== 1) continue;
+      await daemons.killPresent();
+    }
+    assert.deepEqual(states, Array(4).fill('succeeded'));
+    const runs = await runsNamed(daemons.present, 'killed');
+    assert.equal(runs.filter(({ state }) => state === 'succeeded').length, 4);
+  });
+});
+
 describe('input for a run that waits', () => {
   it('is sent again to the daemon that brings the run back', async function () {
     this.timeout(300_000);
-    const dataDir = await dataFolder();
-    await using stack = new AsyncDisposableStack();
-    stack.defer(() => rm(dataDir, { recursive: true, force: true }));
-    const start = () => DaemonProcess.start(dataDir, { CODERUNNER_MAX_RUNNING: '1' });
-    let present = await start();
-    stack.defer(() => present[Symbol.asyncDispose]());
-    await using client = new Client({ locate: async () => present, reconnectMs: 300_000 });
-    const { id } = await present.start(python(WAITS, { limits: { wallMs: 600_000 } }));
-    await present.printed(id, 'ready');
+    await using daemons = await OneAfterTheOther.start();
+    const { client } = daemons;
+    const { id } = await daemons.present.start(python(WAITS, { limits: { wallMs: 600_000 } }));
+    await daemons.present.printed(id, 'ready');
     const input = Buffer.alloc(200_000, 'input of a run that waits\n');
     const { text } = await printed(
       (observer) => client.start(program(HASHES, 'waits'), observer),
       async (run) => {
         await run.write(input);
         await run.eof();
-        assert.equal((await present.run(run.id)).state, 'queued');
-        await present.end('SIGKILL');
-        present = await start();
+        assert.equal((await daemons.present.run(run.id)).state, 'queued');
+        await daemons.killPresent();
       },
     );
     assert.equal(text, `${sha256(input)}\n`);

@@ -35,6 +35,9 @@ const KEPT: Record<string, string> = {
 /** A parent that has ended may be noticed before it is asked for an interpreter, or then. */
 const NOT_FORKED = /^(No interpreter could be forked for the next run|.* having an interpreter forked: Broken pipe)\.$/;
 
+/** The engine may take that long to put a command into a container. */
+const COMMAND_WITHIN_MS = 60_000;
+
 describe('a sandbox that is used again', () => {
   let python: TestRuntime;
   before(async () => {
@@ -181,6 +184,20 @@ describe('a sandbox that is used again', () => {
         [[], [], [], []],
         JSON.stringify(found),
       );
+  });
+
+  it('is one in which not even another process of root looks into the one that forks', async function () {
+    this.timeout(COMMAND_WITHIN_MS);
+    await using sandbox = await python.sandbox();
+    await look(sandbox);
+    await sandbox.reset(1);
+    const { parents } = JSON.parse((await run(sandbox, { args: ['0'] }, ATTACK)).stdout.toString());
+    assert.equal(parents.length, 1);
+    const source = await readFile(new URL('../fixtures/parent/look_into.py', import.meta.url), 'utf8');
+    assert.deepEqual(JSON.parse(await python.asRoot(sandbox, ['python3', '-c', source, ...parents.map(String)])), {
+      own: ['maps', 'environ', 'mem', 'fd/0', 'exe'],
+      named: [[]],
+    });
   });
 
   for (const way of ['ends', 'talks', 'forgets', 'silent', 'keeps_its_user']) {

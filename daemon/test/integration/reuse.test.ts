@@ -51,15 +51,15 @@ describe('a container in the pool that its owner gives back', () => {
   it('is that of its owner’s run that waits for a new one already, which is not made where nobody began to', async () => {
     await using test = await open({ createConcurrency: 1 });
     const first = await test.lease({ reuse: 'kind' });
-    const { docker } = test;
-    const create = docker.createContainer.bind(docker);
+    const { engine } = test.link;
+    const create = engine.createContainer.bind(engine);
     const gate = Promise.withResolvers<void>();
     let begun = 0;
-    docker.createContainer = (async (options: Parameters<typeof create>[0]) => {
+    engine.createContainer = async (spec, signal) => {
       begun++;
       await gate.promise;
-      return create(options);
-    }) as typeof docker.createContainer;
+      return create(spec, signal);
+    };
     const runs = [test.lease({ reuse: 'kind' }), test.lease({ reuse: 'kind' })];
     const other = test.lease({ owner: 'bob', reuse: 'kind' });
     await until(() => begun === 1);
