@@ -91,6 +91,7 @@ export class Agent {
 
   readonly #attachment: Attachment;
   #ready: Pending<{ warm: boolean }> | undefined;
+  #isNew = true;
   #stage: (Pending<AgentExit> & { name: string }) | undefined;
   #collect: (Pending<boolean> & { onSlice: (slice: Buffer) => void; complete: boolean }) | undefined;
   #gone: AgentGone | undefined;
@@ -244,7 +245,8 @@ export class Agent {
         if (!this.#ready) throw new BadFrame('The agent said READY, but nobody asked for it.');
         this.#ready.resolve({ warm });
         this.#ready = undefined;
-        this.credit(0); // any answer will do: an agent that hears none has been forgotten by its engine, and ends
+        if (this.#isNew) this.credit(0); // any answer will do: an agent that hears none has been forgotten by its engine, and ends
+        this.#isNew = false;
         return;
       }
       case FROM_AGENT.exit: {

@@ -119,6 +119,9 @@ describe('an agent that is told to reset', () => {
     assert.equal((await heard).toString('hex'), '080000000000000400002712');
     container.ready(false);
     assert.deepEqual(await again, { warm: false });
+    const next = container.hear();
+    container.agent.credit(1);
+    assert.equal((await next).toString('hex'), '060000000000000400000001');
   });
 
   it('may send no output on the credit of the run before', async () => {
