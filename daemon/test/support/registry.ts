@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { crc32, gzipSync } from 'node:zlib';
 import type Docker from 'dockerode';
@@ -40,8 +41,12 @@ export class Registry implements AsyncDisposable {
   }
 
   static async start(docker: Docker): Promise<Registry> {
-    const network = await docker.getNetwork('bridge').inspect();
-    const server = createServer().listen(0, network.IPAM?.Config?.[0]?.Gateway);
+    // The network itself tells its gateway only after the engine was started once more.
+    const { Options } = await docker.getNetwork('bridge').inspect();
+    const addresses = networkInterfaces()[Options?.['com.docker.network.bridge.name'] ?? ''];
+    const own = addresses?.find(({ family }) => family === 'IPv4');
+    if (!own) throw new Error('This machine has no address on the network of the container engine.');
+    const server = createServer().listen(0, own.address);
     await once(server, 'listening');
     const registry = new Registry(server);
     server.on('request', (request, response) => void registry.#answer(request, response));
