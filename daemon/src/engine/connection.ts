@@ -8,13 +8,29 @@ export interface Answer {
   body: string;
 }
 
+/** An answer as it was read, and whether another one can follow it. */
+interface Read extends Answer {
+  staysOpen: boolean;
+}
+
+/** What of an answer is read next: so many bytes, all up to the end of the connection, or what is before these characters. */
+type Part = number | string;
+
 interface Awaited {
+  readonly reading: Generator<Part, Read, Buffer>;
+  next: Part;
   resolve(answer: Answer): void;
   reject(error: Error): void;
 }
 
+const LINE_END = '\r\n';
 const HEAD_END = '\r\n\r\n';
 const NOTHING = Buffer.alloc(0);
+/** Heads are some hundred bytes long, lines before chunks a few. */
+const MOST_HEAD_BYTES = 64 * 1024;
+/** What is asked for has a megabyte where there is very much of it; whoever goes on and on shall not fill the memory. */
+const MOST_MIB = 64;
+const MOST_BYTES = MOST_MIB * 2 ** 20;
 const SWITCHING = 101;
 const NO_CONTENT = 204;
 const NOT_MODIFIED = 304;
@@ -23,7 +39,11 @@ export class Connection {
   /** Nothing can be asked on it any more. Called once. */
   onClose: () => void = () => {};
   readonly #stream: Duplex;
-  #received: Buffer = NOTHING;
+  /** What came and was not read yet, in the pieces that it came in: put together only where a part of an answer is whole. */
+  #pieces: Buffer[] = [];
+  #unreadBytes = 0;
+  /** What came of the present answer. */
+  #answerBytes = 0;
   #awaited: Awaited | undefined;
   #isOver = false;
 
@@ -46,7 +66,9 @@ export class Connection {
    */
   ask(request: string): Promise<Answer> {
     return new Promise((resolve, reject) => {
-      this.#awaited = { resolve, reject };
+      const reading = answer();
+      this.#awaited = { reading, next: reading.next().value as Part, resolve, reject };
+      this.#answerBytes = 0;
       this.#stream.write(request);
     });
   }
@@ -58,7 +80,7 @@ export class Connection {
     // It stays listened to for errors: one may come before whoever takes the stream does so.
     stream.off('data', this.#onData).off('end', this.#onEnd).off('close', this.#onClose);
     stream.pause();
-    if (this.#received.length > 0) stream.unshift(this.#received);
+    if (this.#unreadBytes > 0) stream.unshift(this.#unread());
     return stream;
   }
 
@@ -81,7 +103,9 @@ export class Connection {
   }
 
   readonly #onData = (bytes: Buffer): void => {
-    this.#received = this.#received.length === 0 ? bytes : Buffer.concat([this.#received, bytes]);
+    this.#pieces.push(bytes);
+    this.#unreadBytes += bytes.length;
+    this.#answerBytes += bytes.length;
     this.#read(false);
   };
 
@@ -98,22 +122,66 @@ export class Connection {
     const awaited = this.#awaited;
     if (!awaited) {
       // The engine speaks without having been asked: what comes next could be taken for an answer.
-      if (this.#received.length > 0) this.destroy(new Error('The container engine answered what it was not asked.'));
+      if (this.#unreadBytes > 0) this.destroy(new Error('The container engine answered what it was not asked.'));
       return;
     }
-    let read: ReturnType<typeof parse>;
+    let read: Read | undefined;
     try {
-      read = parse(this.#received, ended);
+      read = this.#goOn(awaited, ended);
     } catch (error) {
       this.destroy(error as Error);
       return;
     }
     if (!read) return;
-    this.#received = this.#received.subarray(read.end);
     this.#awaited = undefined;
-    const saysTooMuch = this.#received.length > 0 && read.status !== SWITCHING;
+    const saysTooMuch = this.#unreadBytes > 0 && read.status !== SWITCHING;
     if (!read.staysOpen || saysTooMuch) this.destroy(cutOff());
     awaited.resolve(read);
+  }
+
+  /**
+   * Reads what there is of an answer.
+   * @returns undefined while some of it is missing
+   * @throws Error where that is no HTTP, or too much
+   */
+  #goOn(awaited: Awaited, ended: boolean): Read | undefined {
+    if (this.#answerBytes > MOST_BYTES) throw tooMuch();
+    for (;;) {
+      const part = this.#take(awaited.next, ended);
+      if (!part) return undefined;
+      const { done, value } = awaited.reading.next(part);
+      if (done) return value;
+      awaited.next = value;
+    }
+  }
+
+  /** undefined while it is not all there. */
+  #take(part: Part, ended: boolean): Buffer | undefined {
+    if (typeof part === 'string') {
+      const all = this.#unread();
+      const length = all.indexOf(part);
+      if (length === -1 && all.length > MOST_HEAD_BYTES) throw noHttp();
+      return length === -1 ? undefined : this.#cut(length, part.length);
+    }
+    if (part <= this.#unreadBytes) return this.#cut(part);
+    return part === Number.POSITIVE_INFINITY && ended ? this.#cut(this.#unreadBytes) : undefined;
+  }
+
+  /** @param between bytes behind it that belong to nothing */
+  #cut(length: number, between = 0): Buffer {
+    const all = this.#unread();
+    const rest = all.subarray(length + between);
+    this.#pieces = rest.length > 0 ? [rest] : [];
+    this.#unreadBytes = rest.length;
+    return all.subarray(0, length);
+  }
+
+  #unread(): Buffer {
+    const [first = NOTHING, ...others] = this.#pieces;
+    if (others.length === 0) return first;
+    const all = Buffer.concat(this.#pieces, this.#unreadBytes);
+    this.#pieces = [all];
+    return all;
   }
 }
 
@@ -121,49 +189,43 @@ function cutOff(): Error {
   return Object.assign(new Error('The container engine ended the connection.'), { code: 'ECONNRESET' });
 }
 
-/**
- * The answer that bytes begin with; undefined while some of it is missing.
- * @param ended no more will come
- * @throws Error where that is no HTTP
- */
-function parse(bytes: Buffer, ended: boolean): (Answer & { end: number; staysOpen: boolean }) | undefined {
-  const headEnd = bytes.indexOf(HEAD_END);
-  if (headEnd === -1) return undefined;
-  const head = bytes.toString('latin1', 0, headEnd);
-  const [, version, digits] = /^HTTP\/1\.([01]) (\d{3})/.exec(head) ?? [];
-  if (digits === undefined) throw new Error('The container engine does not speak HTTP.');
-  const status = Number(digits);
-  const from = headEnd + HEAD_END.length;
-  const staysOpen = version === '1' && !/\r\nconnection: *close/i.test(head);
-  if (status === SWITCHING || status === NO_CONTENT || status === NOT_MODIFIED)
-    return { status, body: '', end: from, staysOpen };
-  if (/\r\ntransfer-encoding: *chunked/i.test(head)) {
-    const chunks = joined(bytes, from);
-    return chunks && { status, ...chunks, staysOpen };
-  }
-  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
-  // Without either, the end of the connection is that of the answer.
-  if (length === undefined && !ended) return undefined;
-  const end = length === undefined ? bytes.length : from + Number(length);
-  if (bytes.length < end) return undefined;
-  return { status, body: bytes.toString('utf8', from, end), end, staysOpen: staysOpen && length !== undefined };
+function noHttp(): Error {
+  return new Error('The container engine does not speak HTTP.');
 }
 
-/** A body that came in chunks; undefined while some are missing. */
-function joined(bytes: Buffer, from: number): { body: string; end: number } | undefined {
+function tooMuch(): Error {
+  return new Error(`The container engine answered with more than ${MOST_MIB} MiB.`);
+}
+
+/** Reads an answer: says which part it needs next, and is given it. @throws Error where that is no HTTP, or too much */
+function* answer(): Generator<Part, Read, Buffer> {
+  const head = (yield HEAD_END).toString('latin1');
+  const [, version, digits] = /^HTTP\/1\.([01]) (\d{3})/.exec(head) ?? [];
+  if (digits === undefined) throw noHttp();
+  const status = Number(digits);
+  const staysOpen = version === '1' && !/\r\nconnection: *close/i.test(head);
+  if (status === SWITCHING || status === NO_CONTENT || status === NOT_MODIFIED) return { status, body: '', staysOpen };
+  if (/\r\ntransfer-encoding: *chunked/i.test(head)) return { status, body: yield* joined(), staysOpen };
+  const length = /\r\ncontent-length: *(\d+)/i.exec(head)?.[1];
+  if (Number(length) > MOST_BYTES) throw tooMuch();
+  // Without either, the end of the connection is that of the answer.
+  const body = yield length === undefined ? Number.POSITIVE_INFINITY : Number(length);
+  return { status, body: body.toString(), staysOpen: staysOpen && length !== undefined };
+}
+
+/** A body that comes in chunks. */
+function* joined(): Generator<Part, string, Buffer> {
   const chunks: Buffer[] = [];
-  for (let at = from; ; ) {
-    const sizeEnd = bytes.indexOf('\r\n', at);
-    if (sizeEnd === -1) return undefined;
-    const size = Number.parseInt(bytes.toString('latin1', at, sizeEnd), 16);
-    if (Number.isNaN(size)) throw new Error('The container engine does not speak HTTP.');
-    if (size === 0) {
-      const end = bytes.indexOf(HEAD_END, sizeEnd);
-      return end === -1 ? undefined : { body: Buffer.concat(chunks).toString(), end: end + HEAD_END.length };
-    }
-    const chunk = sizeEnd + 2;
-    at = chunk + size + 2;
-    if (bytes.length < at) return undefined;
-    chunks.push(bytes.subarray(chunk, chunk + size));
+  for (;;) {
+    const line = (yield LINE_END).toString('latin1');
+    const digits = /^([\da-f]{1,8})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
+    if (digits === undefined) throw noHttp();
+    const size = Number.parseInt(digits, 16);
+    if (size === 0) break;
+    const chunk = yield size + LINE_END.length;
+    chunks.push(chunk.subarray(0, size));
   }
+  // What may be said behind it ends as a head does.
+  while ((yield LINE_END).length > 0);
+  return Buffer.concat(chunks).toString();
 }

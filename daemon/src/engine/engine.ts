@@ -31,6 +31,13 @@ export interface EngineContainer {
   remove(): Promise<void>;
 }
 
+/** Somebody removed the container before it was started. */
+export class ContainerRemoved extends CodeRunnerError {
+  constructor(cause: unknown) {
+    super('engine_error', 'The container was removed before it was started.', { cause });
+  }
+}
+
 /** A container of ours that the engine knows of. */
 export interface ListedContainer {
   id: string;
@@ -60,7 +67,7 @@ const CONNECTION_ERRORS = new Set(['ECONNREFUSED', 'ECONNRESET', 'ENOENT', 'EPIP
 export class Engine implements AsyncDisposable {
   /** As a person would call it: `Docker 28.2.2`. */
   readonly name: string;
-  /** For images; all else is asked for here. */
+  /** For building, finding and removing images; all else is asked for here. */
   readonly docker: Docker;
   /** The memory of the machine that the containers are on; infinite where it does not tell. */
   readonly memoryBytes: number;
@@ -102,7 +109,7 @@ export class Engine implements AsyncDisposable {
       const seccomp = isPodman ? profile : JSON.stringify(JSON.parse(await readFile(profile, 'utf8')));
       return new Engine(clients, name, info, { isPodman, seccomp }, await OutOfMemoryEvents.listen(docker));
     } catch (error) {
-      throw explain(error, 'engine');
+      throw explain(error);
     }
   }
 
@@ -137,7 +144,7 @@ export class Engine implements AsyncDisposable {
           id,
           attachment,
           ranOutOfMemory: () => this.#outOfMemory.heardOf(id),
-          limitMemory: (bytes) => this.#limitMemory(id, bytes, spec),
+          limitMemory: (bytes) => this.#limitMemory(id, bytes),
           remove: () => this.remove(id),
         };
       } catch (error) {
@@ -145,14 +152,17 @@ export class Engine implements AsyncDisposable {
         attachment?.destroy();
         // Where that fails as well, the engine has gone: what it holds of ours is removed when it is back.
         await this.remove(id).catch(() => {});
-        throw error;
+        throw saysNo(error, NOT_FOUND) ? new ContainerRemoved(error) : error;
       }
     } catch (error) {
-      throw signal.aborted ? signal.reason : explain(error, spec.image);
+      if (signal.aborted) throw signal.reason;
+      throw saysNo(error, NOT_FOUND)
+        ? new CodeRunnerError('runtime_not_built', `The image ${spec.image} is not there.`, { cause: error })
+        : explain(error);
     }
   }
 
-  async #limitMemory(id: string, bytes: number, { image }: ContainerSpec): Promise<boolean> {
+  async #limitMemory(id: string, bytes: number): Promise<boolean> {
     try {
       await this.#http.ask('POST', `/containers/${id}/update`, { body: { Memory: bytes, MemorySwap: bytes } });
       return true;
@@ -162,7 +172,7 @@ export class Engine implements AsyncDisposable {
       if (/unable to set memory limit|device or resource busy/i.test(message)) return false;
       // It is gone, or ends: its agent tells.
       if (saysNo(error, NOT_FOUND) || saysNo(error, CONFLICT)) return true;
-      throw explain(error, image);
+      throw explain(error);
     }
   }
 
@@ -185,7 +195,7 @@ export class Engine implements AsyncDisposable {
         return;
       } catch (error) {
         if (saysNo(error, NOT_FOUND)) return;
-        if (!isEnding(error) || performance.now() > giveUpAt) throw explain(error, id);
+        if (!isEnding(error) || performance.now() > giveUpAt) throw explain(error);
       }
       const removed = this.#http.ask('POST', `/containers/${id}/wait`, {
         query: { condition: 'removed' },
@@ -198,7 +208,7 @@ export class Engine implements AsyncDisposable {
 
   /** The container's address on a network that it is on. @throws CodeRunnerError engine_unavailable, engine_error */
   async addressOf(id: string, network: string): Promise<string> {
-    const { NetworkSettings } = await this.#asked(id, () =>
+    const { NetworkSettings } = await this.#asked(() =>
       this.#http.ask<Docker.ContainerInspectInfo>('GET', `/containers/${id}/json`),
     );
     const address = NetworkSettings.Networks[network]?.IPAddress;
@@ -219,21 +229,19 @@ export class Engine implements AsyncDisposable {
       Labels: labels,
       Options: { 'com.docker.network.bridge.inhibit_ipv4': 'true' },
     };
-    await this.#asked(name, () => this.#http.ask('POST', '/networks/create', { body }));
+    await this.#asked(() => this.#http.ask('POST', '/networks/create', { body }));
   }
 
   /** Puts a container on one more network. @throws CodeRunnerError engine_unavailable, engine_error */
   async connectNetwork(name: string, container: string): Promise<void> {
     const body = { Container: container };
-    await this.#asked(name, () => this.#http.ask('POST', `/networks/${name}/connect`, { body }));
+    await this.#asked(() => this.#http.ask('POST', `/networks/${name}/connect`, { body }));
   }
 
   /** Networks of one daemon's data folder, by name. */
   async listNetworks({ instance }: { instance: string }): Promise<string[]> {
     const query = ofInstance(instance);
-    const found = await this.#asked('networks', () =>
-      this.#http.ask<Docker.NetworkInspectInfo[]>('GET', '/networks', { query }),
-    );
+    const found = await this.#asked(() => this.#http.ask<Docker.NetworkInspectInfo[]>('GET', '/networks', { query }));
     return found.map(({ Name }) => Name);
   }
 
@@ -242,20 +250,20 @@ export class Engine implements AsyncDisposable {
     try {
       await this.#http.ask('DELETE', `/networks/${name}`);
     } catch (error) {
-      if (!saysNo(error, NOT_FOUND)) throw explain(error, name);
+      if (!saysNo(error, NOT_FOUND)) throw explain(error);
     }
   }
 
   /** An empty volume. @throws CodeRunnerError engine_unavailable, engine_error */
   async createVolume(name: string, labels: Record<string, string>): Promise<void> {
     const body = { Name: name, Driver: 'local', Labels: labels };
-    await this.#asked(name, () => this.#http.ask('POST', '/volumes/create', { body }));
+    await this.#asked(() => this.#http.ask('POST', '/volumes/create', { body }));
   }
 
   /** Volumes of one daemon's data folder. */
   async listVolumes({ instance }: { instance: string }): Promise<ListedVolume[]> {
     const query = ofInstance(instance);
-    const { Volumes } = await this.#asked('volumes', () =>
+    const { Volumes } = await this.#asked(() =>
       this.#http.ask<{ Volumes?: Docker.VolumeInspectInfo[] }>('GET', '/volumes', { query }),
     );
     return (Volumes ?? []).map(({ Name, Labels }) => ({ name: Name, labels: Labels }));
@@ -268,7 +276,7 @@ export class Engine implements AsyncDisposable {
       return Labels ?? {};
     } catch (error) {
       if (saysNo(error, NOT_FOUND)) return undefined;
-      throw explain(error, name);
+      throw explain(error);
     }
   }
 
@@ -284,15 +292,30 @@ export class Engine implements AsyncDisposable {
     } catch (error) {
       if (saysNo(error, NOT_FOUND)) return true;
       if (saysNo(error, CONFLICT)) return false;
-      throw explain(error, name);
+      throw explain(error);
     }
   }
 
-  async #asked<T>(what: string, ask: () => Promise<T>): Promise<T> {
+  /**
+   * Gives an image one more name.
+   * @returns false where there is no such image
+   * @throws CodeRunnerError engine_unavailable, engine_error
+   */
+  async tagImage(name: string, repo: string, tag: string): Promise<boolean> {
+    try {
+      await this.#http.ask('POST', `/images/${encodeURIComponent(name)}/tag`, { query: { repo, tag } });
+      return true;
+    } catch (error) {
+      if (saysNo(error, NOT_FOUND)) return false;
+      throw explain(error);
+    }
+  }
+
+  async #asked<T>(ask: () => Promise<T>): Promise<T> {
     try {
       return await ask();
     } catch (error) {
-      throw explain(error, what);
+      throw explain(error);
     }
   }
 
@@ -387,7 +410,7 @@ function isEnding(error: unknown): boolean {
   );
 }
 
-function explain(error: unknown, image: string): Error {
+function explain(error: unknown): Error {
   if (error instanceof CodeRunnerError) return error;
   const { code, message } = error as { code?: string; message: string };
   if (code !== undefined && CONNECTION_ERRORS.has(code)) {
@@ -395,7 +418,5 @@ function explain(error: unknown, image: string): Error {
       cause: error,
     });
   }
-  if (saysNo(error, NOT_FOUND))
-    return new CodeRunnerError('runtime_not_built', `The image ${image} is not there.`, { cause: error });
   return new CodeRunnerError('engine_error', `The container engine refused: ${message}`, { cause: error });
 }

@@ -5,6 +5,9 @@ import { Duplex } from 'node:stream';
 /** So much of what ssh says when it fails. */
 const SAID_CHARACTERS = 1_000;
 
+/** Then Node gives a child no pipes at all. */
+const TOO_MANY_FILES = new Set<string | undefined>(['EMFILE', 'ENFILE']);
+
 /** Where to: the parts of `ssh://user@host:port`; those that are empty are as ssh has them. */
 export interface Destination {
   username: string;
@@ -20,14 +23,20 @@ export function connectBySsh({ username, hostname, port }: Destination): Duplex 
   const options = ['-T', '-o', 'BatchMode=yes', ...where, '--', who, 'docker', 'system', 'dial-stdio'];
   const ssh = spawn('ssh', options, { windowsHide: true });
   const stream = new Duplex({
-    read: () => void ssh.stdout.resume(),
-    write: (bytes, _encoding, written) => void ssh.stdin.write(bytes, written),
-    final: (ended) => void ssh.stdin.end(ended),
+    read: () => void ssh.stdout?.resume(),
+    write: (bytes, _encoding, written) => void ssh.stdin?.write(bytes, written),
+    final: (ended) => void ssh.stdin?.end(ended),
     destroy: (error, destroyed) => {
-      ssh.kill();
+      if (ssh.pid !== undefined) ssh.kill();
       destroyed(error);
     },
   });
+  ssh.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+    const why = TOO_MANY_FILES.has(code) ? ': too many files are open' : ` (${message})`;
+    stream.destroy(new Error(`ssh cannot be started${why}`));
+  });
+  // Its error follows.
+  if (!ssh.stdout) return stream;
   let said = '';
   ssh.stderr.on('data', (text) => {
     said = `${said}${text}`.slice(-SAID_CHARACTERS);
@@ -36,7 +45,6 @@ export function connectBySsh({ username, hostname, port }: Destination): Duplex 
     if (!stream.push(bytes)) ssh.stdout.pause();
   });
   ssh.stdin.on('error', () => {}); // who wrote is told
-  ssh.on('error', (error) => stream.destroy(new Error(`ssh cannot be started (${error.message})`)));
   ssh.on('close', (status) => {
     if (status === 0) stream.push(null);
     else stream.destroy(new Error(said.trim() || `ssh ended with status ${status}`));

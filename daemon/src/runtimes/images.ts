@@ -117,7 +117,7 @@ export class Images {
     return tag;
   }
 
-  /** Whether the image is there. @throws CodeRunnerError engine_unavailable */
+  /** Whether the image is there. @throws CodeRunnerError engine_unavailable, engine_error */
   async state(image: ImageOf): Promise<'ready' | 'not_built'> {
     const tag = this.tag(image);
     if (this.#ready.has(tag)) return 'ready';
@@ -353,18 +353,11 @@ export class Images {
   /**
    * Marks an image as used by this installation; in one step with finding out whether it is there, so that nobody removes it
    * in between.
+   * @throws CodeRunnerError engine_unavailable, engine_error
    */
   async #claim(tag: string): Promise<boolean> {
     const [repo, hash] = tag.split(':') as [string, string];
-    try {
-      await this.#engine()
-        .docker.getImage(tag)
-        .tag({ repo, tag: `${hash}-${this.#installation}` });
-      return true;
-    } catch (error) {
-      if ((error as { statusCode?: number }).statusCode === 404) return false;
-      throw error;
-    }
+    return this.#engine().tagImage(tag, repo, `${hash}-${this.#installation}`);
   }
 
   /** Images of languages that there are, as they were before. */

@@ -216,6 +216,20 @@ describe('where a container engine is looked for', () => {
           const [attempt] = await attempts('ssh://far');
           assert.match(attempt?.problem ?? '', /^ssh cannot be started/);
         });
+
+        it('a machine where too many files are open is told', async function () {
+          if (process.platform === 'win32') this.skip();
+          // In a process of its own, which has none left for the pipes to an ssh.
+          const program = `
+            import { openSync } from 'node:fs';
+            import { findEngine } from ${JSON.stringify(new URL('../../src/engine/discovery.ts', import.meta.url).href)};
+            try { for (;;) openSync('/dev/null'); } catch {}
+            await findEngine('ssh://far').catch(({ details }) => console.log(details[0].problem));`;
+          const asModule = ['--input-type=module', '--eval', program];
+          const limited = ['-c', 'ulimit -n 100; exec "$0" "$@"', process.execPath, ...asModule];
+          const { stdout, stderr } = spawnSync('/bin/sh', limited, { encoding: 'utf8' });
+          assert.equal(stdout, 'ssh cannot be started: too many files are open\n', stderr);
+        });
       });
     }
 

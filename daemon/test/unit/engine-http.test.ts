@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import fc from 'fast-check';
 import type { Config } from '../../src/config.ts';
 import { Engine } from '../../src/engine/engine.ts';
@@ -153,9 +154,48 @@ describe('what is asked of the engine', () => {
   it('fails where nobody speaks HTTP', async () => {
     answers((connection) => connection.write('220 mail.example\r\n\r\n'));
     await assert.rejects(http.ask('GET', '/a'), /does not speak HTTP/);
-    asked.removeAllListeners();
-    answers((connection) => connection.write(`${OK}Transfer-Encoding: chunked\r\n\r\nhow many?\r\n`));
-    await assert.rejects(http.ask('GET', '/a'), /does not speak HTTP/);
+  });
+
+  for (const size of ['how many?', '', '-6', '+2', ' 2', '2g', '0x2', '100000000']) {
+    it(`fails where a chunk has the size ${JSON.stringify(size)}`, async () => {
+      answers((connection) => connection.write(`${OK}Transfer-Encoding: chunked\r\n\r\n${size}\r\n{}\r\n0\r\n\r\n`));
+      await assert.rejects(http.ask('GET', '/a'), /does not speak HTTP/);
+    });
+  }
+
+  it('comes also in chunks of which more is said than their size, and with more behind them', async () => {
+    const chunks = '1 \r\n"\r\nA;of=b\r\n0123456789\r\n1\r\n"\r\n000\r\nOf: b\r\n\r\n';
+    answers((connection) => connection.write(`${OK}Transfer-Encoding: chunked\r\n\r\n${chunks}`));
+    assert.equal(await http.ask('GET', '/a'), '0123456789');
+    assert.equal(await http.ask('GET', '/b'), '0123456789');
+    assert.equal(connections.length, 1);
+  });
+
+  const MIB = 2 ** 20;
+  const chunked = `${OK}Transfer-Encoding: chunked\r\n\r\n`;
+  for (const [how, head, piece] of [
+    ['in one piece that says how long it is', `${OK}Content-Length: ${65 * MIB}\r\n\r\n`, 'x'.repeat(MIB)],
+    ['in chunks', chunked, `${MIB.toString(16)}\r\n${'x'.repeat(MIB)}\r\n`],
+    ['in a chunk that is larger', `${chunked}${(65 * MIB).toString(16)}\r\n`, 'x'.repeat(MIB)],
+    ['to the end of the connection', `${OK}\r\n`, 'x'.repeat(MIB)],
+  ] as const) {
+    it(`fails where it has more than 64 MiB, ${how}`, async () => {
+      answers((connection) => void Readable.from([head, ...Array<string>(65).fill(piece)]).pipe(connection));
+      await assert.rejects(http.ask('GET', '/a', { withinMs: 5_000 }), /more than 64 MiB/);
+      assert.equal(connections.length, 1);
+    });
+  }
+
+  it('fails where its head has no end', async () => {
+    answers((connection) => connection.write(`${OK}X: ${'x'.repeat(MIB)}`));
+    await assert.rejects(http.ask('GET', '/a', { withinMs: 5_000 }), /does not speak HTTP/);
+  });
+
+  it('takes no more time for each of its bytes where it has many', async () => {
+    const chunks = Array<Buffer>(60).fill(Buffer.alloc(MIB, 'x'));
+    answers((connection) => connection.write(inChunks(...chunks)));
+    const said = await http.ask<string>('GET', '/a', { withinMs: 8_000 });
+    assert.ok(Buffer.concat(chunks).equals(Buffer.from(said)));
   });
 
   it('is refused with what the engine says', async () => {
@@ -183,6 +223,17 @@ describe('what is asked of the engine', () => {
     let said = '';
     for await (const bytes of conversation) said += bytes;
     assert.equal(said, 'hello, you said this');
+  });
+
+  it('is a conversation however much is said in it', async () => {
+    answers((connection) => {
+      asked.removeAllListeners();
+      connection.write('HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n');
+      connection.end(Buffer.alloc(65 * MIB));
+    });
+    let said = 0;
+    for await (const bytes of await http.converse('/attach', { stream: true })) said += bytes.length;
+    assert.equal(said, 65 * MIB);
   });
 
   it('is no conversation where the engine says no', async () => {
