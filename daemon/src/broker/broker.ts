@@ -20,7 +20,7 @@ export interface Broker {
   /** Takes a waiting job out. @returns false when it does not wait (any more) */
   remove(id: string): boolean;
   /**
-   * Starts giving jobs to `work`, as many at once as the broker was told. A job counts as done when the promise resolves; when it resolves
+   * Starts giving jobs to `work`, as many at once as the broker was told. A job counts as done when the promise settles; when it resolves
    * to 'again' the job goes back to the head of its queue and nothing is handed out until {@link Broker.resume}.
    */
   consume(work: (job: Job) => Promise<'done' | 'again'>): void;

@@ -113,7 +113,8 @@ export class EmbeddedBroker implements Broker {
   }
 
   async #process(work: (job: Job) => Promise<'done' | 'again'>, line: Line, job: Job): Promise<void> {
-    const outcome = await work(job);
+    // Whoever works on it says what went wrong.
+    const outcome = await work(job).catch(() => 'done' as const);
     this.#active--;
     line.running--;
     if (outcome === 'again') {

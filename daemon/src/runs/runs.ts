@@ -72,6 +72,8 @@ export class Runs {
   readonly #options: RunsOptions;
   readonly #live = new Map<string, LiveRun>();
   readonly #specs = new Map<string, RunSpec>();
+  /** Hashes of the contents that are pinned for each run until it is settled, which must need no specification: it may not be readable. */
+  readonly #pinned = new Map<string, readonly string[]>();
   /** Those with a key, by owner and key, until nothing of them runs any more. */
   readonly #batches = new Map<string, Promise<Batch>>();
   /** Ended runs whose end could not be written yet. */
@@ -86,31 +88,45 @@ export class Runs {
 
   /** Brings back what an earlier daemon left. To be called before anybody can submit: what is new would be taken for left. */
   restore(): void {
-    const { store, broker, config, log } = this.#options;
-    for (const { owner, priority, run } of store.unfinished()) {
-      const output = new OutputLog(config.outputWindow);
+    const { store, config, log } = this.#options;
+    for (const stored of store.unfinished()) {
+      const { owner, run } = stored;
+      let why = 'the daemon ended while the program ran';
       if (run.state === 'queued') {
-        const spec = this.#spec(run.id);
-        this.#options.blobs.pin(owner, hashes(spec));
-        const live = liveRun(owner, run, output, spec);
-        this.#live.set(run.id, live);
-        this.#endOrphan(live, spec);
-        broker.enqueue({ id: run.id, owner, priority });
-        continue;
+        try {
+          this.#queueAgain(stored);
+          continue;
+        } catch (error) {
+          why = `the daemon ended while it waited, and ${(error as Error).message}`;
+        }
       }
-      const live = new LiveRun(owner, run, output, { interactive: false });
-      live.move('lost', {
-        endedAt: new Date().toISOString(),
-        message: 'Lost: the daemon ended while the program ran.',
-      });
+      const live = new LiveRun(owner, run, new OutputLog(config.outputWindow), { interactive: false });
+      live.move('lost', { endedAt: new Date().toISOString(), message: `Lost: ${why}.` });
       store.settle(live.run, live.output.dump());
-      log.warn({ run: run.id }, 'a run was lost with an earlier daemon');
+      log.warn({ run: run.id, why }, 'a run was lost with an earlier daemon');
     }
+  }
+
+  /** Throws, and has done nothing, where what is stored of it cannot be read. */
+  #queueAgain({ owner, priority, run }: StoredRun): void {
+    const { broker, config } = this.#options;
+    const spec = this.#spec(run.id);
+    this.#pin(owner, run.id, hashes(spec));
+    const live = liveRun(owner, run, new OutputLog(config.outputWindow), spec);
+    this.#live.set(run.id, live);
+    this.#endOrphan(live, spec);
+    broker.enqueue({ id: run.id, owner, priority });
   }
 
   /** Starts working on what waits. */
   start(): void {
-    this.#options.broker.consume((job) => this.#work(job));
+    const { broker, log } = this.#options;
+    broker.consume((job) =>
+      this.#work(job).catch((error) => {
+        log.error({ err: error, run: job.id }, 'a run could not be settled');
+        return 'done';
+      }),
+    );
   }
 
   get counts(): { queued: number; running: number } {
@@ -139,12 +155,13 @@ export class Runs {
     const specs = admitBatch(request, runtimes.usable, config);
     const keys = inputKeysOf(request);
     const name = JSON.stringify([owner, request.key]);
+    // Before anything is changed: the batch that has this key goes on, whatever else is asked for with it.
+    for (const index of [0, request.from ?? 0]) this.#known(owner, keys?.(index));
     const before = keys && this.#batches.get(name);
     // Each run pins its contents too, but there may be moments without a run.
     const needed = hashes(specs[0] as RunSpec);
     blobs.pin(owner, needed);
     const start = async () => {
-      this.#known(owner, keys?.(0));
       // Where all runs so far are there already, nothing else would ask for the contents of those that follow.
       if (keys && needed.length > 0) await this.#checkBlobs(owner, specs[0] as RunSpec, needed);
       const other = await before?.catch(() => undefined);
@@ -190,7 +207,7 @@ export class Runs {
 
   /** @param promised it belongs to something that was taken already, so a full queue does not refuse it */
   async #take(owner: string, spec: RunSpec, promised = false, key?: RunKey): Promise<LiveRun> {
-    const { config, broker, link, pool, store, blobs } = this.#options;
+    const { config, broker, link, pool, store } = this.#options;
     if (this.#stopping) throw new CodeRunnerError('shutting_down', 'The daemon is stopping and takes no more runs.');
     const problem = link.problem ?? pool.problem;
     if (problem) throw problem;
@@ -200,19 +217,19 @@ export class Runs {
     const run = newRun(spec);
     const written = JSON.stringify(spec);
     // Pinned before they are looked for, so that what was found is not evicted in between.
-    blobs.pin(owner, needed);
+    this.#pin(owner, run.id, needed);
     try {
       if (needed.length > 0) await this.#checkBlobs(owner, spec, needed);
       // Others may have come in while contents were looked for, also the same request once more.
       const known = this.#known(owner, key);
       if (known) {
-        blobs.unpin(owner, needed);
+        this.#unpin(owner, run.id);
         return known;
       }
       if (!promised) this.#checkRoom(owner);
       store.insert({ owner, priority: spec.priority, run }, written, key);
     } catch (error) {
-      blobs.unpin(owner, needed);
+      this.#unpin(owner, run.id);
       throw error;
     }
     const live = liveRun(owner, run, new OutputLog(config.outputWindow), spec);
@@ -421,7 +438,7 @@ export class Runs {
   }
 
   #settle(live: LiveRun, { state, ...more }: Outcome): void {
-    this.#options.blobs.unpin(live.owner, hashes(this.#spec(live.id)));
+    this.#unpin(live.owner, live.id);
     this.#specs.delete(live.id);
     live.move(state, { ...more, endedAt: new Date().toISOString() });
     this.#write(live);
@@ -450,12 +467,31 @@ export class Runs {
     }
   }
 
+  /** Keeps a run's contents until it is settled. */
+  #pin(owner: string, id: string, needed: readonly string[]): void {
+    this.#options.blobs.pin(owner, needed);
+    this.#pinned.set(id, needed);
+  }
+
+  /** May be called again. */
+  #unpin(owner: string, id: string): void {
+    this.#options.blobs.unpin(owner, this.#pinned.get(id) ?? []);
+    this.#pinned.delete(id);
+  }
+
+  /** @throws Error where it cannot be read: the disk may fail, or have failed while it was written */
   #spec(id: string): RunSpec {
-    const spec = this.#specs.get(id);
-    if (spec) return spec;
-    const stored = this.#options.store.spec(id);
-    if (stored === undefined) throw new Error(`The specification of run ${id} is not in the store.`);
-    return JSON.parse(stored) as RunSpec;
+    const kept = this.#specs.get(id);
+    if (kept) return kept;
+    try {
+      const stored = this.#options.store.spec(id);
+      if (stored === undefined) throw new Error('it is not there');
+      const spec = JSON.parse(stored) as RunSpec | null;
+      if (!Array.isArray(spec?.files)) throw new Error('it is none');
+      return spec;
+    } catch (error) {
+      throw new Error(`its specification cannot be read (${(error as Error).message})`, { cause: error });
+    }
   }
 
   #findLive(owner: string, id: string): LiveRun | undefined {

@@ -103,6 +103,24 @@ describe('the embedded broker', () => {
     assert.deepEqual(order, ['1', '1']);
   });
 
+  it('goes on with the next job where working on one fails', async () => {
+    const broker = new EmbeddedBroker(1);
+    const order: string[] = [];
+    broker.consume(async ({ id }) => {
+      order.push(id);
+      throw new Error('This cannot be done.');
+    });
+    for (const id of ['1', '2']) broker.enqueue(job(id));
+    await broker.stop();
+    await new Promise(setImmediate);
+    assert.deepEqual([order, broker.active], [['1'], 0]);
+    broker.consume(async ({ id }) => {
+      order.push(id);
+      return 'done';
+    });
+    assert.deepEqual(order, ['1', '2']);
+  });
+
   it('stops when nothing is worked on any more, also where all of it ends at once', async () => {
     const broker = new EmbeddedBroker(3);
     const { order, finish } = consumer(broker);
