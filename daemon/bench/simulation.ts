@@ -90,7 +90,7 @@ class Shelf implements Line {
 export class Simulation {
   readonly #machine: Machine;
   readonly #policy: Policy;
-  readonly #memory = new MemoryBudget();
+  readonly #memory: MemoryBudget;
   /** Of containers that are being removed. */
   #leavingBytes = 0;
   /** A refill found no room. */
@@ -107,8 +107,9 @@ export class Simulation {
   constructor(machine: Machine, policy: Policy) {
     this.#machine = machine;
     this.#policy = policy;
-    this.#memory.most = machine.memoryBytes * MEMORY_SHARE;
     this.#shares = new Shares(2 * machine.concurrency);
+    this.#memory = new MemoryBudget(this.#shares);
+    this.#memory.most = machine.memoryBytes * MEMORY_SHARE;
     this.#pace = new Pace({ least: machine.cores, most: machine.concurrency });
     this.#turns = new Turns(this.#shares, machine.concurrency);
   }
@@ -242,7 +243,7 @@ export class Simulation {
   }
 
   async #admit(shelf: Shelf): Promise<void> {
-    const room = this.#memory.take(shelf.memoryBytes, NEVER);
+    const room = this.#memory.take(shelf.memoryBytes, NEVER, shelf);
     this.#makeRoom();
     await room;
     this.#turns.add(shelf, undefined);
@@ -250,7 +251,9 @@ export class Simulation {
   }
 
   #makeRoom(): void {
-    while (this.#memory.shortFor(this.#machine.concurrency) > this.#leavingBytes) {
+    const first = this.#memory.first(this.#machine.concurrency);
+    const wanted = first.reduce((sum, { bytes }) => sum + bytes, 0);
+    while (first.length > 0 && wanted > this.#memory.free + this.#leavingBytes) {
       const [fullest] = [...this.#shelves.values()].sort((a, b) => b.idle.length - a.idle.length);
       if (!fullest || fullest.idle.length === 0) return;
       fullest.idle.length--;

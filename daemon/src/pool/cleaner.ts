@@ -1,6 +1,6 @@
 /** Sees to it that no container stays behind: of runs that are over, of an engine that went away, of an earlier daemon. */
 import type { Logger } from 'pino';
-import type { Engine } from '../engine/engine.ts';
+import type { Engine, ListedContainer } from '../engine/engine.ts';
 import type { EngineLink } from './engine-link.ts';
 import type { Sandbox } from './sandbox.ts';
 
@@ -101,16 +101,22 @@ export class Cleaner {
     this.#engine = engine;
     await this.#sweep(engine);
     if (this.#engine !== engine) return;
-    if (this.#mayComeLate && !this.#isClosed) this.#late = setTimeout(() => void this.#sweep(engine), LATE_MS).unref();
-    this.#mayComeLate = false;
+    if (this.#mayComeLate) this.#lookLater(engine);
+  }
+
+  /** A creation failed since the engine did not answer: it may make that container all the same. */
+  expectLate(): void {
+    this.#mayComeLate = true;
+    if (this.#engine) this.#lookLater(this.#engine);
   }
 
   /** @param wasMaking containers were being made on it */
   engineDown(wasMaking: boolean): void {
     this.#isSweeping = true;
     this.#engine = undefined;
+    this.#mayComeLate ||= wasMaking || this.#late !== undefined;
     clearTimeout(this.#late);
-    this.#mayComeLate ||= wasMaking;
+    this.#late = undefined;
   }
 
   /** Looks for left-overs no more, but for what {@link Cleaner.finish} does. */
@@ -125,6 +131,15 @@ export class Cleaner {
     await this.settled();
     // What could not be removed at its time, because the engine was away or failed then.
     if (!link.problem) await this.#removeLeftOvers(link.engine);
+  }
+
+  #lookLater(engine: Engine): void {
+    if (this.#late || this.#isClosed) return;
+    this.#mayComeLate = false;
+    this.#late = setTimeout(() => {
+      this.#late = undefined;
+      void this.#sweep(engine);
+    }, LATE_MS).unref();
   }
 
   async #sweep(engine: Engine): Promise<void> {
@@ -143,9 +158,9 @@ export class Cleaner {
    * @param onLookedThrough called when it is known what is left over: nobody has to wait until an engine that may be slow at it has removed that
    */
   async #removeLeftOvers(engine: Engine, onLookedThrough = () => {}): Promise<void> {
-    const { instance, link, log } = this.#options;
+    const { link, log } = this.#options;
     try {
-      const ours = await engine.listOurs({ instance }).finally(onLookedThrough);
+      const ours = await this.#list(engine).finally(onLookedThrough);
       const left = ours.filter(({ id, labels }) => !this.#live.has(id) && !isInstalling(labels));
       await Promise.all(left.map(({ id }) => engine.remove(id)));
       if (left.length > 0) log.info({ containers: left.length }, 'removed containers that were left over');
@@ -153,6 +168,14 @@ export class Cleaner {
       log.warn({ err: error }, 'left-over containers could not be removed');
       link.suspect();
     }
+  }
+
+  /** What was begun meanwhile, for a run that had waited for memory, has come to its end when this resolves: it is ours, or gone. */
+  async #list(engine: Engine): Promise<ListedContainer[]> {
+    const { instance, whenNoneIsMade } = this.#options;
+    const ours = await engine.listOurs({ instance });
+    await whenNoneIsMade();
+    return ours;
   }
 }
 

@@ -8,7 +8,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { AgentGone } from '../agent/agent.ts';
 import type { ContainerSpec } from '../engine/container.ts';
-import type { Engine } from '../engine/engine.ts';
+import { ContainerRemoved, type Engine } from '../engine/engine.ts';
 import { CodeRunnerError, formatBytes } from '../protocol/index.ts';
 import type { Images } from '../runtimes/images.ts';
 import { Breaker } from './breaker.ts';
@@ -34,7 +34,7 @@ interface CreationsOptions {
   images: Images;
   recipes: Recipes;
   shelves: Shelves;
-  memory: MemoryBudget;
+  memory: MemoryBudget<Waiter>;
   room: Room;
   cleaner: Cleaner;
   shares: Shares;
@@ -68,7 +68,7 @@ export class Creations {
     this.#pace = new Pace({ least: most, most });
     this.#breaker.on('open', (problem) => {
       log.error({ err: problem }, 'the container engine fails: nothing is asked of it for a while');
-      for (const shelf of shelves.known) shelf.refuse(problem);
+      for (const shelf of shelves.known) this.#refuse(shelf, problem);
     });
   }
 
@@ -94,9 +94,9 @@ export class Creations {
     return this.#turns.underWay > 0;
   }
 
-  /** Resolves when none is being made, nor waits for its turn. */
-  idle(): Promise<void> {
-    return this.#turns.idle();
+  /** Resolves when none is being made for that shelf, or any, nor waits for its turn. */
+  idle(shelf?: Shelf): Promise<void> {
+    return this.#turns.idle(shelf);
   }
 
   /**
@@ -133,6 +133,7 @@ export class Creations {
       const aborted = () => {
         shelf.waiters.splice(shelf.waiters.indexOf(waiter), 1);
         reject(signal.reason);
+        this.#dropSurplus(shelf);
       };
       signal.addEventListener('abort', aborted, { once: true });
       shelf.waiters.push(waiter);
@@ -142,10 +143,11 @@ export class Creations {
 
   /** Whoever waits for a new one takes a used one of that kind, where it comes sooner. @returns whether somebody did */
   offer(kind: string, sandbox: Sandbox): boolean {
-    for (const { waiters } of this.#options.shelves.known) {
-      const at = waiters.findIndex((waiter) => waiter.kind === kind);
+    for (const shelf of this.#options.shelves.known) {
+      const at = shelf.waiters.findIndex((waiter) => waiter.kind === kind);
       if (at === -1) continue;
-      for (const waiter of waiters.splice(at, 1)) waiter.resolve(sandbox);
+      for (const waiter of shelf.waiters.splice(at, 1)) waiter.resolve(sandbox);
+      this.#dropSurplus(shelf);
       return true;
     }
     return false;
@@ -196,18 +198,45 @@ export class Creations {
   }
 
   async #admit(shelf: Shelf, spec: ContainerSpec): Promise<void> {
-    const ended = AbortSignal.any([this.#stop.signal, this.#engineGone.signal]);
+    const { room, shelves } = this.#options;
+    const surplus = new AbortController();
+    shelf.admissions.push(surplus);
+    const ended = AbortSignal.any([this.#stop.signal, this.#engineGone.signal, surplus.signal]);
     try {
-      await this.#options.room.take(mostMemory(spec), ended);
+      await room.take(mostMemory(spec), ended, shelf);
+      if (surplus.signal.aborted) {
+        room.free(mostMemory(spec));
+        throw surplus.signal.reason;
+      }
     } catch {
       // Whoever waited was told why.
-      shelf.creating--;
-      this.#options.shelves.forget(shelf);
+      if (!surplus.signal.aborted) shelf.creating--;
+      shelves.forget(shelf);
       this.#breaker.leave();
+      // Nothing could wait for whoever comes as long as this did.
+      if (surplus.signal.aborted) this.fillAll();
       return;
+    } finally {
+      const at = shelf.admissions.indexOf(surplus);
+      if (at !== -1) shelf.admissions.splice(at, 1);
     }
     this.#turns.add(shelf, { spec, forRun: true });
     this.#makeNext();
+  }
+
+  /** What is for nobody any more keeps no memory from others. */
+  #dropSurplus(shelf: Shelf): void {
+    while (shelf.hasSurplus) {
+      const admission = shelf.admissions.pop();
+      if (!admission) return;
+      shelf.creating--;
+      admission.abort();
+    }
+  }
+
+  #refuse(shelf: Shelf, problem: Error): void {
+    shelf.refuse(problem);
+    this.#dropSurplus(shelf);
   }
 
   #makeNext(): void {
@@ -307,19 +336,31 @@ export class Creations {
     log.warn({ runtime: shelf.runtime.id, err: shelf.problem, retryMs }, 'no sandbox could be created');
     if (!built) {
       this.#breaker.succeeded(); // the engine does what it can
-      shelf.refuse(shelf.problem);
+      this.#refuse(shelf, shelf.problem);
       return;
     }
-    // For each that waits a creation is under way: this one's failure is no other's.
-    const waiter = shelf.waiters[0];
-    // Nothing ran in a container that somebody ended while it was made; who waits for it gets another chance, but not a third.
-    const again = waiter !== undefined && error instanceof AgentGone && !waiter.missedOne;
-    if (again) waiter.missedOne = true;
-    else shelf.waiters.shift()?.reject(shelf.problem);
-    // One that does not answer is the link's to find and to wait for.
-    if (shelf.problem instanceof CodeRunnerError && shelf.problem.code === 'engine_unavailable') this.#breaker.leave();
+    if (shelf.problem instanceof CodeRunnerError && shelf.problem.code === 'engine_unavailable')
+      this.#countIfItAnswers(shelf.problem);
     else this.#breaker.failed(shelf.problem);
-    if (again) this.fill(shelf);
+    // This one's failure is nobody's for whom another is under way.
+    const waiter = shelf.waiters.length > shelf.creating ? shelf.waiters[0] : undefined;
+    // Nothing ran in a container that somebody ended while it was made; who waits for it gets another chance, but not a third.
+    const isGone = error instanceof AgentGone || error instanceof ContainerRemoved;
+    if (waiter && isGone && !waiter.missedOne) {
+      waiter.missedOne = true;
+      this.fill(shelf);
+    } else if (waiter) shelf.waiters.shift()?.reject(shelf.problem);
+  }
+
+  /** An engine that answers nothing is the link's to find and to wait for; one that answers, only not this, fails. */
+  #countIfItAnswers(problem: CodeRunnerError): void {
+    const { link, cleaner } = this.#options;
+    const { signal } = this.#engineGone;
+    cleaner.expectLate();
+    void link.whenUp().then((up) => {
+      if (up && !signal.aborted) this.#breaker.failed(problem);
+      else this.#breaker.leave();
+    });
   }
 
   /** Someone removed a waiting container, or it died: another takes its place, but not at once. */

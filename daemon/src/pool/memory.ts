@@ -1,28 +1,54 @@
 /** The memory that containers may use together. A container that has no room is not created: runs wait for it in turn, refills come back later. */
+import { Shares, type Waiting } from './turns.ts';
 
-interface Waiting {
-  bytes: number;
+/** Runs that are all content with the same container. */
+interface Line<W extends Waiting> {
+  /** In the order in which they came. */
+  readonly waiters: readonly W[];
+}
+
+interface Ask<W extends Waiting> {
+  readonly bytes: number;
+  readonly line: Line<W> | undefined;
   enter(): void;
 }
 
-export class MemoryBudget {
+export class MemoryBudget<W extends Waiting = Waiting> {
   /** Bytes in all; infinite while nobody knows. */
   most = Number.POSITIVE_INFINITY;
   /** Those that are taken for what is no sandbox for a run. */
   reserved = 0;
   #taken = 0;
-  readonly #waiting: Waiting[] = [];
+  /** In the order in which they came. */
+  readonly #asks: Ask<W>[] = [];
+  readonly #shares: Shares;
+
+  /** @param shares whose turn it is among owners */
+  constructor(shares = new Shares(0)) {
+    this.#shares = shares;
+  }
 
   /** Bytes that containers have, or may come to use. */
   get taken(): number {
     return this.#taken;
   }
 
-  /** How much more would have to be given back for the first so many that wait; 0 where none waits. */
-  shortFor(count: number): number {
-    if (this.#waiting.length === 0) return 0;
-    const wanted = this.#waiting.slice(0, count).reduce((sum, { bytes }) => sum + bytes, 0);
-    return Math.max(0, wanted - (this.most - this.#taken));
+  /** Bytes that nobody has; less than none where there was more before. */
+  get free(): number {
+    return this.most - this.#taken;
+  }
+
+  /** The first so many that wait for room, in their turn: how much for each, and for which run, where it is one's. */
+  first(count: number): { bytes: number; waiter?: W }[] {
+    const forRuns = [...this.#lines()].flatMap(([{ waiters }, asks]) =>
+      this.#shares
+        .sorted(waiters)
+        .slice(0, asks.length)
+        .map((waiter, index) => ({ bytes: (asks[index] as Ask<W>).bytes, waiter })),
+    );
+    forRuns.sort((one, other) => this.#shares.compare(one.waiter.owner, other.waiter.owner));
+    const others = this.#asks.filter(({ line }) => !line).map(({ bytes }) => ({ bytes }));
+    return [...others, ...forRuns].slice(0, count);
   }
 
   /** Takes room where there is some that nobody waits for. */
@@ -34,28 +60,33 @@ export class MemoryBudget {
 
   /** Whether there is room that nobody waits for. */
   fits(bytes: number): boolean {
-    return this.#waiting.length === 0 && this.#taken + bytes <= this.most;
+    return this.#asks.length === 0 && bytes <= this.free;
   }
 
-  /** Takes room, when those who asked before have theirs. Rejects with the signal's reason when aborted. */
-  take(bytes: number, signal: AbortSignal): Promise<void> {
+  /**
+   * Takes room in its turn. Rejects with the signal's reason when aborted.
+   * @param line where the run waits that it is for: the line of the owner with the smallest part comes first. What is for no run comes
+   * before all others
+   */
+  take(bytes: number, signal: AbortSignal, line?: Line<W>): Promise<void> {
     return new Promise((resolve, reject) => {
       if (signal.aborted) return reject(signal.reason);
       if (this.tryTake(bytes)) return resolve();
-      const waiting: Waiting = {
+      const ask: Ask<W> = {
         bytes,
+        line,
         enter() {
           signal.removeEventListener('abort', aborted);
           resolve();
         },
       };
       const aborted = () => {
-        this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
+        this.#asks.splice(this.#asks.indexOf(ask), 1);
         reject(signal.reason);
         this.admit();
       };
       signal.addEventListener('abort', aborted, { once: true });
-      this.#waiting.push(waiting);
+      this.#asks.push(ask);
     });
   }
 
@@ -64,12 +95,38 @@ export class MemoryBudget {
     this.admit();
   }
 
-  /** Lets in who has room now, in the order in which they asked; for when there may be more of it. */
+  /** Lets in who has room now, each in its turn; for when there may be more of it. */
   admit(): void {
-    for (let [first] = this.#waiting; first && this.#taken + first.bytes <= this.most; [first] = this.#waiting) {
-      this.#waiting.shift();
-      this.#taken += first.bytes;
-      first.enter();
+    // What is more than there is, since there was more when it was asked for, has room when nobody else has any.
+    for (let next = this.#next; next && Math.min(next.bytes, this.most) <= this.free; next = this.#next) {
+      this.#asks.splice(this.#asks.indexOf(next), 1);
+      this.#taken += next.bytes;
+      next.enter();
     }
+  }
+
+  get #next(): Ask<W> | undefined {
+    const [first] = this.#asks;
+    if (!first || this.free <= 0) return first;
+    const forNoRun = this.#asks.find(({ line }) => !line);
+    if (forNoRun) return forNoRun;
+    let best: { waiter: W; ask: Ask<W> } | undefined;
+    for (const [{ waiters }, [ask]] of this.#lines()) {
+      const waiter = this.#shares.first(waiters);
+      if (!ask || !waiter) continue;
+      if (!best || this.#shares.compare(waiter.owner, best.waiter.owner) < 0) best = { waiter, ask };
+    }
+    return best?.ask ?? first;
+  }
+
+  #lines(): Map<Line<W>, Ask<W>[]> {
+    const lines = new Map<Line<W>, Ask<W>[]>();
+    for (const ask of this.#asks) {
+      if (!ask.line) continue;
+      const asks = lines.get(ask.line) ?? [];
+      asks.push(ask);
+      lines.set(ask.line, asks);
+    }
+    return lines;
   }
 }

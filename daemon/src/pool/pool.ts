@@ -20,7 +20,7 @@ import { MemoryBudget } from './memory.ts';
 import { Recipes } from './recipes.ts';
 import { Room } from './room.ts';
 import type { Sandbox } from './sandbox.ts';
-import type { Shelf } from './shelf.ts';
+import type { Shelf, Waiter } from './shelf.ts';
 import { Shelves } from './shelves.ts';
 import { Shares } from './turns.ts';
 import { UsedSandboxes } from './used.ts';
@@ -67,9 +67,9 @@ export class Pool {
   readonly #recipes: Recipes;
   readonly #log: Logger;
   readonly #timing: Timing;
-  readonly #memory = new MemoryBudget();
-  readonly #shelves: Shelves;
   readonly #shares: Shares;
+  readonly #memory: MemoryBudget<Waiter>;
+  readonly #shelves: Shelves;
   readonly #cleaner: Cleaner;
   readonly #room: Room;
   readonly #creations: Creations;
@@ -99,6 +99,7 @@ export class Pool {
     this.#recipes = new Recipes(config, options.instance);
     // More than are made at the same time.
     this.#shares = new Shares(2 * config.createConcurrency);
+    this.#memory = new MemoryBudget(this.#shares);
     const parts = { ...options, recipes: this.#recipes, memory: this.#memory, now: () => this.#timing.now() };
     this.#shelves = new Shelves({ ...parts, onExpired: (shelf) => void this.#clear(shelf) });
     this.#cleaner = new Cleaner({
@@ -114,7 +115,8 @@ export class Pool {
       shelves: this.#shelves,
       cleaner: this.#cleaner,
       atOnce: config.createConcurrency,
-      giveUpUsed: () => this.#used.giveUpOne(),
+      usedKinds: () => this.#used.kinds,
+      giveUpUsed: (kind) => this.#used.giveUp(kind),
       onRoom: () => this.#creations.fillAll(),
     });
     this.#creations = new Creations({
@@ -160,7 +162,7 @@ export class Pool {
     signal.throwIfAborted();
     const { image } = this.#shelves.of(runtime, memoryBytes, mount);
     const kind = reuse === undefined || mount ? undefined : JSON.stringify([owner, image, memoryBytes, reuse]);
-    const used = kind === undefined ? undefined : await this.#used.take(kind);
+    const used = kind === undefined ? undefined : await this.#takeUsed(kind, signal);
     // Only now: the language may have been changed meanwhile.
     const shelf = this.#shelves.of(runtime, memoryBytes, mount);
     if (used) return this.#leaseUsed(shelf, used, owner, kind, signal);
@@ -185,6 +187,15 @@ export class Pool {
     this.#log.debug({ container: sandbox.id, runtime: runtime.id, owner, hit: waiting !== undefined }, 'leased');
     this.#creations.fillSoon(shelf);
     return this.#leased(shelf, sandbox, { owner, kind, hit: waiting !== undefined });
+  }
+
+  async #takeUsed(kind: string, signal: AbortSignal): Promise<Sandbox | undefined> {
+    try {
+      return await this.#used.take(kind, signal);
+    } finally {
+      // One that was left again may give way to a run of another kind.
+      if (signal.aborted) this.#room.make();
+    }
   }
 
   #leaseUsed(shelf: Shelf, sandbox: Sandbox, owner: string, kind: string | undefined, signal: AbortSignal): Lease {
@@ -314,7 +325,7 @@ export class Pool {
   /** Removes what waits, and what is being made when it comes. */
   async #clear(shelf: Shelf): Promise<void> {
     await this.#empty(shelf);
-    if (shelf.creating > 0) await this.#creations.idle();
+    if (shelf.creating > 0) await this.#creations.idle(shelf);
     this.#shelves.forget(shelf);
   }
 
@@ -336,6 +347,7 @@ export class Pool {
   async #engineUp(engine: Engine): Promise<void> {
     if (this.#cleaner.knows(engine)) return;
     this.#memory.most = this.#config.memoryBudget || Math.floor(engine.memoryBytes * MEMORY_SHARE);
+    this.#memory.admit();
     this.#creations.engineUp(engine);
     this.#shelves.plan();
     // Nothing is made before what is left over is known; then all shelves are filled.

@@ -2,23 +2,26 @@
 import type { Cleaner } from './cleaner.ts';
 import type { MemoryBudget } from './memory.ts';
 import type { Sandbox } from './sandbox.ts';
+import type { Shelf, Waiter } from './shelf.ts';
 import type { Shelves } from './shelves.ts';
 
 interface RoomOptions {
-  memory: MemoryBudget;
+  memory: MemoryBudget<Waiter>;
   shelves: Shelves;
   cleaner: Cleaner;
   /** As many containers are made at the same time: for so many that wait there should be room. */
   atOnce: number;
-  /** Gives up a used container that waits for its owner. @returns false where there is none */
-  giveUpUsed(): boolean;
+  /** The kinds of used containers that nobody has, one for each. */
+  usedKinds(): string[];
+  /** Gives one of them up. @returns how much it has, in bytes */
+  giveUpUsed(kind: string): number;
   /** There may be room for refills that found none. */
   onRoom(): void;
 }
 
 export class Room {
   readonly #options: RoomOptions;
-  readonly #memory: MemoryBudget;
+  readonly #memory: MemoryBudget<Waiter>;
   /** A refill found none. */
   #starved = false;
 
@@ -27,9 +30,12 @@ export class Room {
     this.#memory = options.memory;
   }
 
-  /** For a container that a run waits for, in its turn: those that only wait give way. Rejects with the signal's reason when aborted. */
-  take(bytes: number, signal: AbortSignal): Promise<void> {
-    const room = this.#memory.take(bytes, signal);
+  /**
+   * For a container that a run waits for, in its turn: those that only wait give way. Rejects with the signal's reason when aborted.
+   * @param shelf where the run waits
+   */
+  take(bytes: number, signal: AbortSignal, shelf?: Shelf): Promise<void> {
+    const room = this.#memory.take(bytes, signal, shelf);
     this.make();
     return room;
   }
@@ -50,15 +56,38 @@ export class Room {
     this.#options.onRoom();
   }
 
-  /** Those that only wait give way to what waits for room: to be called when there is one more of them. */
+  /**
+   * Those that only wait give way to what waits for room: to be called when there is one more of them. A used one does not give way to the run
+   * that it will do for: that has it sooner than a new one.
+   */
   make(): void {
-    const { shelves, cleaner, atOnce, giveUpUsed } = this.#options;
-    while (this.#memory.shortFor(atOnce) > cleaner.leavingBytes) {
-      if (giveUpUsed()) continue;
-      const sandbox = shelves.fullest?.idle.shift();
-      if (!sandbox) return;
-      void this.remove(sandbox);
+    const { cleaner, atOnce, usedKinds } = this.#options;
+    const first = this.#memory.first(atOnce);
+    if (first.length === 0) return;
+    const awaited = new Set(first.map(({ waiter }) => waiter?.kind));
+    const used = usedKinds().sort((one, other) => Number(awaited.has(one)) - Number(awaited.has(other)));
+    let freeBytes = this.#memory.free + cleaner.leavingBytes;
+    for (const { bytes, waiter } of first) {
+      const own = waiter?.kind === undefined ? -1 : used.indexOf(waiter.kind);
+      if (own !== -1) {
+        used.splice(own, 1);
+        continue;
+      }
+      freeBytes -= bytes;
+      while (freeBytes < 0) {
+        const given = this.#giveWay(used.shift());
+        if (given === undefined) return;
+        freeBytes += given;
+      }
     }
+  }
+
+  /** @param kind of a used one; without it, one that waits for whoever comes */
+  #giveWay(kind: string | undefined): number | undefined {
+    if (kind !== undefined) return this.#options.giveUpUsed(kind);
+    const sandbox = this.#options.shelves.fullest?.idle.shift();
+    if (sandbox) void this.remove(sandbox);
+    return sandbox?.memoryBytes;
   }
 
   /** Destroys a container; its room is free when it is gone, which is when this resolves. Never rejects. */

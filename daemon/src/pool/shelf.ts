@@ -39,8 +39,10 @@ export class Shelf {
   demand = new Demand();
   readonly idle: Sandbox[] = [];
   readonly waiters: Waiter[] = [];
-  /** Under way, or waiting for their turn. */
+  /** Under way, or waiting for memory or for their turn. */
   creating = 0;
+  /** Each ends the wait for memory of one that is to be made for a run, and is no longer counted. */
+  readonly admissions: AbortController[] = [];
   /** The one that was made last was kept for others, though somebody waits. */
   keptLast = false;
   leased = 0;

@@ -84,6 +84,11 @@ export class Shares {
     );
   }
 
+  /** Those who wait in their turn: {@link Shares.first} comes first. */
+  sorted<W extends Waiting>(waiters: readonly W[]): W[] {
+    return waiters.toSorted((one, other) => this.compare(one.owner, other.owner));
+  }
+
   /** Has more than their part, where there is anybody else. */
   hasMany(owner: string): boolean {
     const share = this.#owners.get(owner);
@@ -145,7 +150,8 @@ export class Turns<L extends Line, T> {
   limit: number;
   readonly #shares: Shares;
   readonly #lines = new Map<L, LineState<L, T>>();
-  readonly #whenIdle: (() => void)[] = [];
+  /** Called when the next one ends. */
+  readonly #onEnd: (() => void)[] = [];
   #underWay = 0;
   #givingWay = 0;
   #turn = 0;
@@ -199,18 +205,13 @@ export class Turns<L extends Line, T> {
     if (turn.owner !== undefined) this.#shares.ended(turn.owner);
     this.#underWay--;
     if (turn.givesWay) this.#givingWay--;
-    if (this.#isIdle) for (const resolve of this.#whenIdle.splice(0)) resolve();
+    for (const resolve of this.#onEnd.splice(0)) resolve();
   }
 
-  /** Resolves when nothing is under way and nothing waits for its turn. */
-  async idle(): Promise<void> {
-    if (!this.#isIdle) await new Promise<void>((resolve) => this.#whenIdle.push(resolve));
-  }
-
-  get #isIdle(): boolean {
-    if (this.#underWay > 0) return false;
-    for (const { tasks } of this.#lines.values()) if (tasks.length > 0) return false;
-    return true;
+  /** Resolves when nothing of that line, or of any, is under way or waits for its turn. */
+  async idle(line?: L): Promise<void> {
+    while (line ? this.#lines.has(line) : this.#lines.size > 0)
+      await new Promise<void>((resolve) => this.#onEnd.push(resolve));
   }
 
   #givesWay(owner: string | undefined): boolean {

@@ -18,16 +18,21 @@ interface UsedOptions {
 interface Kept {
   readonly kind: string;
   readonly sandbox: Sandbox;
-  /** Whether it can be used again; it may not be known yet. */
-  fit: Promise<boolean>;
+  /** Whether it can be used again; undefined while that is not known. */
+  isFit: boolean | undefined;
+  /** Resolves when that is known. */
+  reset: Promise<void>;
+  /** How often all had been given up before. */
+  readonly clearings: number;
   /** Ends its time. */
   expiry: NodeJS.Timeout | undefined;
 }
 
 export class UsedSandboxes {
   readonly #options: UsedOptions;
-  /** Those that nobody has; of each kind, the one that is fit first comes first. */
+  /** Those that nobody has. */
   readonly #kept = new Set<Kept>();
+  #clearings = 0;
 
   constructor(options: UsedOptions) {
     this.#options = options;
@@ -44,47 +49,78 @@ export class UsedSandboxes {
    * @param user the next run's, as {@link Sandbox.reset} takes it
    */
   keep(kind: string, sandbox: Sandbox, user: number): void {
-    const kept: Kept = { kind, sandbox, fit: Promise.resolve(false), expiry: undefined };
+    const clearings = this.#clearings;
+    const kept: Kept = { kind, sandbox, isFit: undefined, reset: Promise.resolve(), expiry: undefined, clearings };
     this.#kept.add(kept);
-    kept.fit = sandbox.reset(user).then(
+    kept.reset = sandbox.reset(user).then(
       () => {
-        if (!this.#kept.has(kept)) return true; // taken already, or given up
+        kept.isFit = true;
+        if (!this.#kept.has(kept)) return; // taken already, or given up
         if (this.#options.offer(kind, sandbox)) this.#kept.delete(kept);
         else kept.expiry = setTimeout(() => this.#giveUp(kept), this.#options.keepMs).unref();
-        return true;
       },
       (error: Error) => {
+        kept.isFit = false;
         // Given up meanwhile: that is why.
         if (this.#kept.has(kept)) this.#options.onUnfit(sandbox, error);
         this.#giveUp(kept);
-        return false;
       },
     );
     void sandbox.agent.closed.then(() => this.#giveUp(kept));
   }
 
-  /** One of that kind, whose the caller is from now on, as soon as it is fit; undefined where there is none. Never rejects. */
-  async take(kind: string): Promise<Sandbox | undefined> {
+  /**
+   * One of that kind, whose the caller is from now on, as soon as it is fit; undefined where there is none.
+   * @throws the signal's reason when aborted; then nobody has it
+   */
+  async take(kind: string, signal: AbortSignal): Promise<Sandbox | undefined> {
     for (;;) {
-      const kept = [...this.#kept].find((one) => one.kind === kind);
+      signal.throwIfAborted();
+      const ofKind = [...this.#kept].filter((one) => one.kind === kind);
+      const kept = ofKind.find(({ isFit }) => isFit) ?? ofKind[0];
       if (!kept) return undefined;
       this.#kept.delete(kept);
       clearTimeout(kept.expiry);
-      if (await kept.fit) return kept.sandbox;
+      await this.#untilKnown(kept, signal);
+      if (kept.isFit) return kept.sandbox;
       this.#options.remove(kept.sandbox);
     }
   }
 
-  /** Gives up the one that is kept longest. @returns false where there is none */
-  giveUpOne(): boolean {
-    const [first] = this.#kept;
-    if (first) this.#giveUp(first);
-    return first !== undefined;
+  /** Waits until it is known whether one that was taken is fit. @throws the signal's reason when aborted before; then it is as it was */
+  async #untilKnown(kept: Kept, signal: AbortSignal): Promise<void> {
+    const left = Promise.withResolvers<never>();
+    const leave = () => {
+      if (kept.isFit !== undefined) return; // whoever waits has it already
+      if (kept.clearings === this.#clearings) this.#kept.add(kept);
+      else this.#options.remove(kept.sandbox);
+      left.reject(signal.reason);
+    };
+    signal.addEventListener('abort', leave, { once: true });
+    try {
+      await Promise.race([kept.reset, left.promise]);
+    } finally {
+      signal.removeEventListener('abort', leave);
+    }
+  }
+
+  /** The kind of each, those that are kept longest first. */
+  get kinds(): string[] {
+    return [...this.#kept].map(({ kind }) => kind);
+  }
+
+  /** Gives up the one of that kind that is kept longest. @returns how much memory it may come to use, in bytes */
+  giveUp(kind: string): number {
+    const first = [...this.#kept].find((one) => one.kind === kind);
+    if (!first) return 0;
+    this.#giveUp(first);
+    return first.sandbox.memoryBytes;
   }
 
   /** Gives up all that nobody has. */
   clear(): void {
-    while (this.giveUpOne());
+    this.#clearings++;
+    for (const kept of this.#kept) this.#giveUp(kept);
   }
 
   #giveUp(kept: Kept): void {

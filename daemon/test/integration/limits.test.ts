@@ -123,4 +123,19 @@ describe('a daemon that is busy', () => {
     assert.ok(failed.every((code) => code === 'engine_error'));
     assert.equal((await daemon.runToEnd(python("print('after')"))).stdout, 'after\n');
   });
+
+  it('does the same, and fails no run, where the engine answers but ends each connection that asks for a container', async () => {
+    await using engine = await EngineProxy.start();
+    await using daemon = await TestDaemon.start({ engine: engine.address, poolSize: 0 });
+    engine.cutsCreationsOff = true;
+    const taken = await daemon.start(python("print('in the end')"));
+    let refused: Response;
+    do refused = await daemon.fetch('POST', '/v1/runs', python("print('in the end')", { reuse: 'owner' }));
+    while (refused.status !== 503);
+    assert.equal(((await refused.json()) as { error: ErrorBody }).error.code, 'engine_failing');
+    assert.ok(engine.refused < 20, `${engine.refused} creations were asked for`);
+    engine.cutsCreationsOff = false;
+    const { run, stdout } = await daemon.follow(taken.id);
+    assert.deepEqual([run.state, stdout], ['succeeded', 'in the end\n']);
+  });
 });

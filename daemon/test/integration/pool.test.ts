@@ -6,6 +6,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Config } from '../../src/config.ts';
 import { findEngine } from '../../src/engine/discovery.ts';
@@ -204,6 +205,38 @@ describe('the pool', () => {
       assert.deepEqual(order, ['usual', 'other', 'usual', 'other', 'other']);
     });
 
+    it('gives memory that is short to whoever has less of it', async () => {
+      const usual = (await pythonRuntime()).limits.memoryBytes;
+      await using test = await TestPool.open({ poolSize: 0, memoryBudget: 2 * usual });
+      await test.pool.start();
+      const held = await Promise.all([test.lease(), test.lease()]);
+      const order: string[] = [];
+      const run = async (owner: string, memoryBytes: number) => {
+        await using _ = await test.lease({ owner, memoryBytes });
+        order.push(owner);
+      };
+      const flood = Array.from({ length: 3 }, () => run('ann', usual));
+      const quiet = run('bob', usual / 2);
+      await until(() => test.status.creating === 3);
+      await held[0]?.dispose();
+      await Promise.all([...flood, quiet]);
+      assert.deepEqual(order, ['bob', 'ann', 'ann', 'ann']);
+      await held[1]?.dispose();
+    });
+
+    it('keeps no memory for who has given up', async () => {
+      const usual = (await pythonRuntime()).limits.memoryBytes;
+      await using test = await TestPool.open({ poolSize: 0, memoryBudget: 2 * usual });
+      await test.pool.start();
+      await using _ = await test.lease();
+      const stop = new AbortController();
+      const large = test.lease({ memoryBytes: 2 * usual, signal: stop.signal });
+      stop.abort(new Error('cancelled'));
+      await assert.rejects(large, /cancelled/);
+      await using other = await test.lease({ owner: 'bob' });
+      assert.equal(other.hit, false);
+    });
+
     it('serves whoever has none before whoever has some already', async () => {
       await using test = await TestPool.open({ poolSize: 0, createConcurrency: 1 });
       await test.pool.start();
@@ -282,6 +315,37 @@ describe('the pool', () => {
     assert.deepEqual(await test.containers(), [lease.sandbox.id]);
   });
 
+  it('makes another where somebody removed it before it was started', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.open({ poolSize: 0, engine: proxy.address });
+    await test.pool.start();
+    proxy.beforeStart = (id) => {
+      proxy.beforeStart = undefined;
+      return test.docker.getContainer(id).remove();
+    };
+    await using lease = await test.lease();
+    assert.deepEqual(await test.containers(), [lease.sandbox.id]);
+  });
+
+  it('serves who waits by another creation where one for later fails', async () => {
+    await using test = await TestPool.open({ poolSize: 1, createConcurrency: 2 });
+    const { engine } = test.link;
+    const create = engine.createContainer.bind(engine);
+    const failing = Promise.withResolvers<never>();
+    let asked = 0;
+    engine.createContainer = async (spec, signal) => {
+      asked++;
+      if (asked === 1) return failing.promise;
+      const container = await create(spec, signal);
+      failing.reject(new Error('failed by the test'));
+      await until(() => test.logged.length > 0);
+      return container;
+    };
+    await test.pool.start();
+    await using _ = await test.lease();
+    assert.equal(asked, 2);
+  });
+
   it('makes no more containers at the same time than it may', async () => {
     await using test = await TestPool.open({ poolSize: 0, createConcurrency: 2 });
     const { engine } = test.link;
@@ -354,6 +418,40 @@ describe('the pool', () => {
     assert.ok(!now.includes(left.id) && !now.includes(running.id));
     assert.equal((await other.containers()).length, 1);
     assert.equal(other.status.idle, 1);
+  });
+
+  it('takes nothing for left that is made for a run that had waited for memory', async () => {
+    const usual = (await pythonRuntime()).limits.memoryBytes;
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.open({ poolSize: 0, memoryBudget: usual, engine: proxy.address });
+    await test.pool.start();
+    // An engine that went away while it made one is looked through once more a while after it is back.
+    const lost = test.lease();
+    await until(() => test.status.creating === 1);
+    await proxy.cut();
+    await assert.rejects(lost);
+    await proxy.restore();
+    await test.link.whenUp();
+    const { engine } = test.link;
+    const [create, list] = [engine.createContainer.bind(engine), engine.listOurs.bind(engine)];
+    await using held = await test.lease();
+    const [created, listed] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    let made = 0;
+    engine.createContainer = async (spec, signal) => {
+      made++;
+      const container = await create(spec, signal);
+      created.resolve();
+      await listed.promise;
+      await delay(500); // by then it would be gone
+      return container;
+    };
+    engine.listOurs = async (ours) => {
+      void held.dispose();
+      await created.promise;
+      return list(ours).finally(listed.resolve);
+    };
+    await using _ = await test.lease();
+    assert.equal(made, 1);
   });
 
   it('serves who waits for a language that is changed while it looks for what was left', async () => {

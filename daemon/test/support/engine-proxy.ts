@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { findEngine } from '../../src/engine/discovery.ts';
 
 const CREATION = /^POST \S*\/containers\/create/;
+const START = /^POST \S*\/containers\/([^/]+)\/start/;
 const REMOVAL = /^DELETE \S*\/containers\//;
 const WAIT = /^POST \S*\/containers\/[^/]+\/wait/;
 const REFUSAL = answer('500 Internal Server Error', 'no space left on device');
@@ -31,8 +32,12 @@ export class EngineProxy implements AsyncDisposable {
   #held = false;
   /** The engine answers every creation of a container with an error. */
   refusesCreations = false;
-  /** Creations that were asked for while they are refused. */
+  /** It ends the connection instead. */
+  cutsCreationsOff = false;
+  /** Creations that were asked for while they are refused or cut off. */
   refused = 0;
+  /** Done before the engine hears that a container is to be started. */
+  beforeStart: ((id: string) => Promise<unknown>) | undefined;
   /** The engine says of every container that it removes it already, and never that it has. */
   isAlwaysRemoving = false;
   /** Who waits for such a removal. */
@@ -106,11 +111,16 @@ export class EngineProxy implements AsyncDisposable {
       this.#connections.add(from);
       from.on('data', (bytes) => {
         const asked = from === client ? bytes.toString('latin1', 0, 100) : '';
+        const started = this.beforeStart && START.exec(asked)?.[1];
         if (this.refusesCreations && CREATION.test(asked)) {
           this.refused++;
           client.end(REFUSAL);
           engine.destroy();
-        } else if (this.isAlwaysRemoving && REMOVAL.test(asked)) {
+        } else if (this.cutsCreationsOff && CREATION.test(asked)) {
+          this.refused++;
+          client.destroy();
+        } else if (started) void this.beforeStart?.(started).then(() => to.write(bytes));
+        else if (this.isAlwaysRemoving && REMOVAL.test(asked)) {
           client.end(UNDER_WAY);
           engine.destroy();
         } else if (this.isAlwaysRemoving && WAIT.test(asked)) {

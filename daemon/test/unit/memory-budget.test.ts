@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { MemoryBudget } from '../../src/pool/memory.ts';
+import { Shares } from '../../src/pool/turns.ts';
 
 const NEVER = new AbortController().signal;
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 function budget(most: number): MemoryBudget {
   const memory = new MemoryBudget();
@@ -18,7 +21,9 @@ describe('the memory of all sandboxes', () => {
     const large = memory.take(10, NEVER).then(() => order.push('large'));
     const small = memory.take(1, NEVER).then(() => order.push('small'));
     assert.equal(memory.tryTake(1), false, 'it would fit, but somebody waits');
-    assert.deepEqual([memory.shortFor(1), memory.shortFor(2)], [8, 9]);
+    assert.deepEqual(memory.first(1), [{ bytes: 10 }]);
+    assert.deepEqual(memory.first(3), [{ bytes: 10 }, { bytes: 1 }]);
+    assert.equal(memory.free, 2);
     memory.giveBack(8);
     await large;
     assert.deepEqual(order, ['large']);
@@ -26,6 +31,49 @@ describe('the memory of all sandboxes', () => {
     await small;
     assert.deepEqual(order, ['large', 'small']);
     assert.equal(memory.tryTake(9), true);
+  });
+
+  it('is given to the owner who comes first, and what is nobody’s before that', async () => {
+    const shares = new Shares(10);
+    const memory = new MemoryBudget(shares);
+    memory.most = 3;
+    await memory.take(3, NEVER);
+    const line = { waiters: ['ann', 'ann', 'bob'].map((owner) => ({ owner })) };
+    const other = { waiters: [{ owner: 'bob' }, { owner: 'ann' }] };
+    for (const { owner } of [...line.waiters, ...other.waiters]) shares.asked(owner, 0);
+    shares.asked('ann', 0);
+    shares.got('ann');
+    const order: string[] = [];
+    const take = (name: string, bytes: number, of: typeof line) =>
+      memory.take(bytes, NEVER, of).then(() => {
+        const next = shares.first(of.waiters) as { owner: string };
+        of.waiters.splice(of.waiters.indexOf(next), 1);
+        shares.got(next.owner);
+        order.push(`${next.owner}: ${name}`);
+      });
+    const asking = [
+      ...line.waiters.map(() => take('one', 2, line)),
+      ...other.waiters.map(() => take('two', 3, other)),
+      memory.take(3, NEVER).then(() => order.push('for no run')),
+    ];
+    const bytes = (first: { bytes: number; waiter?: { owner: string } }[]) =>
+      first.map((one) => `${one.waiter?.owner} ${one.bytes}`);
+    assert.deepEqual(bytes(memory.first(4)), ['undefined 3', 'bob 2', 'bob 3', 'ann 2']);
+    for (let ended = 0; ended < asking.length; ended++) {
+      memory.giveBack(memory.taken);
+      await turn();
+    }
+    await Promise.all(asking);
+    assert.deepEqual(order, ['for no run', 'bob: one', 'ann: one', 'bob: two', 'ann: one', 'ann: two']);
+  });
+
+  it('is given to who asked when there was more, once nobody else has any', async () => {
+    const memory = budget(10);
+    await memory.take(5, NEVER);
+    const large = memory.take(10, NEVER);
+    memory.most = 6;
+    memory.giveBack(5);
+    await large;
   });
 
   it('lets those behind one that gives up pass', async () => {
@@ -52,7 +100,6 @@ describe('the memory of all sandboxes', () => {
         const memory = budget(10);
         const held: number[] = [];
         const asked: { bytes: number; abort: AbortController; settled: boolean; promise: Promise<void> }[] = [];
-        const turn = () => new Promise((resolve) => setImmediate(resolve));
         const sum = () => held.reduce((total, bytes) => total + bytes, 0);
         for (const one of actions) {
           if (one.do === 'take') {
