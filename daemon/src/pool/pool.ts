@@ -160,9 +160,9 @@ export class Pool {
    */
   async lease({ runtime, owner, memoryBytes, mount, reuse, signal }: LeaseRequest): Promise<Lease> {
     signal.throwIfAborted();
-    const { image } = this.#shelves.of(runtime, memoryBytes, mount);
-    const kind = reuse === undefined || mount ? undefined : JSON.stringify([owner, image, memoryBytes, reuse]);
-    const used = kind === undefined ? undefined : await this.#takeUsed(kind, signal);
+    const asked = this.#shelves.of(runtime, memoryBytes, mount);
+    const kind = reuse === undefined || mount ? undefined : JSON.stringify([owner, asked.image, memoryBytes, reuse]);
+    const used = kind === undefined ? undefined : await this.#takeUsed(asked, kind, signal);
     // Only now: the language may have been changed meanwhile.
     const shelf = this.#shelves.of(runtime, memoryBytes, mount);
     if (used) return this.#leaseUsed(shelf, used, owner, kind, signal);
@@ -189,12 +189,14 @@ export class Pool {
     return this.#leased(shelf, sandbox, { owner, kind, hit: waiting !== undefined });
   }
 
-  async #takeUsed(kind: string, signal: AbortSignal): Promise<Sandbox | undefined> {
+  async #takeUsed(shelf: Shelf, kind: string, signal: AbortSignal): Promise<Sandbox | undefined> {
     try {
       return await this.#used.take(kind, signal);
-    } finally {
-      // One that was left again may give way to a run of another kind.
-      if (signal.aborted) this.#room.make();
+    } catch (error) {
+      this.#shelves.forget(shelf);
+      // The one that was waited for may give way to a run of another kind.
+      this.#room.make();
+      throw error;
     }
   }
 
