@@ -119,7 +119,7 @@ export class TestDaemon implements AsyncDisposable {
 
 async function prepareImages(config: ReturnType<typeof loadConfig>, wanted: readonly string[] | undefined) {
   await using engine = await Engine.connect(config);
-  return buildImages(config, engine, wanted);
+  return await buildImages(config, engine, wanted);
 }
 
 /** A folder's files, as the workspace of a run. */

@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { buffer } from 'node:stream/consumers';
 import { crc32, gzipSync } from 'node:zlib';
 import type Docker from 'dockerode';
@@ -41,12 +40,10 @@ export class Registry implements AsyncDisposable {
   }
 
   static async start(docker: Docker): Promise<Registry> {
-    // The network itself tells its gateway only after the engine was started once more.
-    const { Options } = await docker.getNetwork('bridge').inspect();
-    const addresses = networkInterfaces()[Options?.['com.docker.network.bridge.name'] ?? ''];
-    const own = addresses?.find(({ family }) => family === 'IPv4');
-    if (!own) throw new Error('This machine has no address on the network of the container engine.');
-    const server = createServer().listen(0, own.address);
+    const network = await docker.getNetwork('bridge').inspect();
+    const [{ Subnet = '', Gateway = undefined } = {}] = network.IPAM?.Config ?? [];
+    // Until the engine was started once more it does not tell its address, which is the first of the network.
+    const server = createServer().listen(0, Gateway ?? Subnet.replace(/\d+\/\d+$/, '1'));
     await once(server, 'listening');
     const registry = new Registry(server);
     server.on('request', (request, response) => void registry.#answer(request, response));

@@ -19,6 +19,8 @@ const NODE = join(import.meta.dirname, '../../../node_modules/node/bin/node');
 const CACHE = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'coderunner', `code-server-${CODE_SERVER}`);
 const VSCODE = join(CACHE, 'node_modules/code-server/lib/vscode');
 const SERVER_MAIN = join(VSCODE, 'out/server-main.js');
+/** Those of VS Code itself are installed by a script of the package. */
+const MODULES = join(VSCODE, 'node_modules');
 const LOOK_EVERY_MS = 20;
 /** Written when everything is there: an installation that was interrupted is begun again. */
 const COMPLETE = join(CACHE, 'complete');
@@ -176,7 +178,7 @@ export async function findChromium(): Promise<string> {
 }
 
 async function install(): Promise<void> {
-  if (existsSync(COMPLETE)) return;
+  if (existsSync(COMPLETE) && existsSync(MODULES)) return;
   // Headers that its native modules are built against.
   const headers = ['/usr/include/krb5.h', '/usr/include/libsecret-1'];
   if (!headers.every(existsSync) && onPath('apt-get'))
@@ -194,11 +196,14 @@ async function install(): Promise<void> {
     allowScripts: { argon2: true, 'code-server': true },
   };
   await writeFile(join(CACHE, 'package.json'), JSON.stringify(manifest));
-  // What an outer npm says of the Node that it runs on itself, code-server would take for the one that it is installed with.
-  const npm = ['env', '-u', 'npm_config_user_agent', 'npm', 'install', '--prefix', CACHE];
+  // What an outer npm says of the Node that it runs on itself, code-server would take for the one that it is installed with; what it says
+  // of scripts is not about those of these packages.
+  const others = ['npm_config_user_agent', 'npm_config_ignore_scripts', 'npm_config_allow_scripts'];
+  const npm = ['env', ...others.flatMap((name) => ['-u', name]), 'npm', 'install', '--prefix', CACHE];
   npm.push('--no-audit', '--no-fund', '--no-package-lock');
   const failure = await run(npm, never());
-  if (failure || !existsSync(SERVER_MAIN)) throw new Error(`code-server could not be installed (${failure}).`);
+  if (failure || !existsSync(MODULES))
+    throw new Error(`code-server could not be installed (${failure ?? 'without its modules'}).`);
   await writeFile(COMPLETE, '');
 }
 
