@@ -17,6 +17,8 @@ export interface CleanerOptions {
   log: Logger;
   /** Resolves when no container is being made. */
   whenNoneIsMade(): Promise<void>;
+  /** Resolves when those that are being made now are made, or came to nothing. */
+  whenPresentOnesAreMade(): Promise<void>;
   /** Left-overs are known, and containers may be made again. */
   onLookedThrough(): void;
 }
@@ -136,10 +138,14 @@ export class Cleaner {
   #lookLater(engine: Engine): void {
     if (this.#late || this.#isClosed) return;
     this.#mayComeLate = false;
-    this.#late = setTimeout(() => {
-      this.#late = undefined;
-      void this.#sweep(engine);
-    }, LATE_MS).unref();
+    this.#late = setTimeout(() => void this.#lookAgain(engine), LATE_MS).unref();
+  }
+
+  async #lookAgain(engine: Engine): Promise<void> {
+    this.#late = undefined;
+    await this.#removeLeftOvers(engine);
+    // Another one may have failed meanwhile.
+    if (this.#mayComeLate && this.#engine === engine) this.#lookLater(engine);
   }
 
   async #sweep(engine: Engine): Promise<void> {
@@ -172,9 +178,9 @@ export class Cleaner {
 
   /** What was begun meanwhile, for a run that had waited for memory, has come to its end when this resolves: it is ours, or gone. */
   async #list(engine: Engine): Promise<ListedContainer[]> {
-    const { instance, whenNoneIsMade } = this.#options;
+    const { instance, whenPresentOnesAreMade } = this.#options;
     const ours = await engine.listOurs({ instance });
-    await whenNoneIsMade();
+    await whenPresentOnesAreMade();
     return ours;
   }
 }

@@ -99,6 +99,11 @@ export class Creations {
     return this.#turns.idle(shelf);
   }
 
+  /** Resolves when those that are being made now are there, or came to nothing. */
+  presentOnesEnded(): Promise<void> {
+    return this.#turns.presentOnesEnded();
+  }
+
   /**
    * For one run, in its turn: a new container, or a used one that {@link Creations.offer} has sooner. It counts as leased at once, before who
    * waits here goes on.
@@ -133,11 +138,14 @@ export class Creations {
       const aborted = () => {
         shelf.waiters.splice(shelf.waiters.indexOf(waiter), 1);
         reject(signal.reason);
-        this.#dropSurplus(shelf);
+        this.#leftWaiting(shelf);
+        this.#options.room.make();
       };
       signal.addEventListener('abort', aborted, { once: true });
       shelf.waiters.push(waiter);
       this.fill(shelf);
+      // It may have taken over what was asked for somebody who has left, and gave way to nobody.
+      this.#options.room.make();
     });
   }
 
@@ -147,7 +155,7 @@ export class Creations {
       const at = shelf.waiters.findIndex((waiter) => waiter.kind === kind);
       if (at === -1) continue;
       for (const waiter of shelf.waiters.splice(at, 1)) waiter.resolve(sandbox);
-      this.#dropSurplus(shelf);
+      this.#leftWaiting(shelf);
       return true;
     }
     return false;
@@ -225,7 +233,7 @@ export class Creations {
   }
 
   /** What is for nobody any more keeps no memory from others. */
-  #dropSurplus(shelf: Shelf): void {
+  dropSurplus(shelf: Shelf): void {
     while (shelf.hasSurplus) {
       const admission = shelf.admissions.pop();
       if (!admission) return;
@@ -234,9 +242,15 @@ export class Creations {
     }
   }
 
+  /** Somebody waits no more, and got no new one. */
+  #leftWaiting(shelf: Shelf): void {
+    this.dropSurplus(shelf);
+    if (shelf.creating === 0) this.#breaker.leave();
+  }
+
   #refuse(shelf: Shelf, problem: Error): void {
     shelf.refuse(problem);
-    this.#dropSurplus(shelf);
+    this.dropSurplus(shelf);
   }
 
   #makeNext(): void {
@@ -269,9 +283,9 @@ export class Creations {
     try {
       sandbox = await Sandbox.create(link.engine, spec, this.#stop.signal);
     } catch (error) {
-      shelf.creating--;
-      room.free(mostMemory(spec));
-      if (!this.#stop.signal.aborted) await this.#failed(shelf, error as Error);
+      if (this.#stop.signal.aborted) shelf.creating--;
+      // It counts, and has its memory, until its run is told: else another would be begun for that.
+      else await this.#failed(shelf, error as Error).finally(() => room.free(mostMemory(spec)));
       return;
     }
     this.#pace.ended(shelf.demand.created(performance.now() - begun));
@@ -325,6 +339,7 @@ export class Creations {
     link.suspect();
     images.doubt(shelf.runtime);
     const built = link.problem || (await images.state(shelf.runtime).catch(() => 'ready')) === 'ready';
+    shelf.creating--;
     shelf.problem = built
       ? error instanceof CodeRunnerError
         ? error

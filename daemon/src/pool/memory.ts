@@ -87,6 +87,7 @@ export class MemoryBudget<W extends Waiting = Waiting> {
       };
       signal.addEventListener('abort', aborted, { once: true });
       this.#asks.push(ask);
+      this.admit();
     });
   }
 
@@ -98,25 +99,29 @@ export class MemoryBudget<W extends Waiting = Waiting> {
   /** Lets in who has room now, each in its turn; for when there may be more of it. */
   admit(): void {
     // What is more than there is, since there was more when it was asked for, has room when nobody else has any.
-    for (let next = this.#next; next && Math.min(next.bytes, this.most) <= this.free; next = this.#next) {
-      this.#asks.splice(this.#asks.indexOf(next), 1);
-      this.#taken += next.bytes;
-      next.enter();
+    const given = new Map<string, number>();
+    for (;;) {
+      const { ask, owner } = this.#next(given);
+      if (!ask || Math.min(ask.bytes, this.most) > this.free) return;
+      this.#asks.splice(this.#asks.indexOf(ask), 1);
+      this.#taken += ask.bytes;
+      if (owner !== undefined) given.set(owner, (given.get(owner) ?? 0) + 1);
+      ask.enter();
     }
   }
 
-  get #next(): Ask<W> | undefined {
+  #next(given: ReadonlyMap<string, number>): { ask?: Ask<W> | undefined; owner?: string } {
     const [first] = this.#asks;
-    if (!first || this.free <= 0) return first;
+    if (!first || this.free <= 0) return { ask: first };
     const forNoRun = this.#asks.find(({ line }) => !line);
-    if (forNoRun) return forNoRun;
+    if (forNoRun) return { ask: forNoRun };
     let best: { waiter: W; ask: Ask<W> } | undefined;
     for (const [{ waiters }, [ask]] of this.#lines()) {
-      const waiter = this.#shares.first(waiters);
+      const waiter = this.#shares.first(waiters, given);
       if (!ask || !waiter) continue;
-      if (!best || this.#shares.compare(waiter.owner, best.waiter.owner) < 0) best = { waiter, ask };
+      if (!best || this.#shares.compare(waiter.owner, best.waiter.owner, given) < 0) best = { waiter, ask };
     }
-    return best?.ask ?? first;
+    return best ? { ask: best.ask, owner: best.waiter.owner } : { ask: first };
   }
 
   #lines(): Map<Line<W>, Ask<W>[]> {

@@ -105,6 +105,7 @@ export class Pool {
     this.#cleaner = new Cleaner({
       ...parts,
       whenNoneIsMade: () => this.#creations.idle(),
+      whenPresentOnesAreMade: () => this.#creations.presentOnesEnded(),
       onLookedThrough: () => {
         for (const shelf of this.#shelves.known) shelf.resume();
         this.#creations.fillAll();
@@ -326,6 +327,7 @@ export class Pool {
 
   /** Removes what waits, and what is being made when it comes. */
   async #clear(shelf: Shelf): Promise<void> {
+    this.#creations.dropSurplus(shelf);
     await this.#empty(shelf);
     if (shelf.creating > 0) await this.#creations.idle(shelf);
     this.#shelves.forget(shelf);

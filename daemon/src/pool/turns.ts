@@ -8,6 +8,8 @@
 /** An owner who was served within that time is expected to come again. */
 const LATELY_MS = 10_000;
 
+const NOTHING: ReadonlyMap<string, number> = new Map();
+
 interface Share {
   /** Sandboxes that run something of theirs. */
   held: number;
@@ -34,7 +36,7 @@ export class Shares {
 
   /** A run of the owner asks for a sandbox; from now on it waits. @param now milliseconds of a clock that does not go back */
   asked(owner: string, now: number): void {
-    const share = this.#owners.get(owner) ?? { held: 0, making: 0, waiting: 0, at: now, served: 0 };
+    const share = this.#owners.get(owner) ?? { held: 0, making: 0, waiting: 0, at: now, served: this.#served };
     share.waiting++;
     share.at = now;
     this.#owners.set(owner, share);
@@ -70,16 +72,20 @@ export class Shares {
     this.#share(owner).making--;
   }
 
-  /** The owner who comes first has the smaller part; among equals, the one who was served longest ago. Sorts as `sort` wants it. */
-  compare(one: string, other: string): number {
+  /**
+   * The owner who comes first has the smaller part; among equals, the one who was served longest ago. Sorts as `sort` wants it.
+   * @param more what owners will have beside that
+   */
+  compare(one: string, other: string, more = NOTHING): number {
     const [a, b] = [this.#share(one), this.#share(other)];
-    return a.held + a.making - b.held - b.making || a.served - b.served;
+    const given = (more.get(one) ?? 0) - (more.get(other) ?? 0);
+    return a.held + a.making - b.held - b.making + given || a.served - b.served;
   }
 
   /** Of those who wait, the one whose owner comes first; of one owner's, the one that came first. */
-  first<W extends Waiting>(waiters: readonly W[]): W | undefined {
+  first<W extends Waiting>(waiters: readonly W[], more = NOTHING): W | undefined {
     return waiters.reduce<W | undefined>(
-      (first, waiter) => (first && this.compare(first.owner, waiter.owner) <= 0 ? first : waiter),
+      (first, waiter) => (first && this.compare(first.owner, waiter.owner, more) <= 0 ? first : waiter),
       undefined,
     );
   }
@@ -211,6 +217,13 @@ export class Turns<L extends Line, T> {
   /** Resolves when nothing of that line, or of any, is under way or waits for its turn. */
   async idle(line?: L): Promise<void> {
     while (line ? this.#lines.has(line) : this.#lines.size > 0)
+      await new Promise<void>((resolve) => this.#onEnd.push(resolve));
+  }
+
+  /** Resolves when all that are under way now have ended. */
+  async presentOnesEnded(): Promise<void> {
+    const present = [...this.#lines.values()].flatMap(({ begun }) => begun);
+    while (present.some((turn) => this.#lines.get(turn.line)?.begun.includes(turn)))
       await new Promise<void>((resolve) => this.#onEnd.push(resolve));
   }
 

@@ -237,6 +237,39 @@ describe('the pool', () => {
       assert.equal(other.hit, false);
     });
 
+    it('gives a used container’s memory to who took the place of one who gave up', async () => {
+      const usual = (await pythonRuntime()).limits.memoryBytes;
+      await using test = await TestPool.open({ memoryBudget: 2 * usual });
+      await test.pool.start();
+      const used = await test.lease({ reuse: 'kind' });
+      await using _ = await test.lease();
+      const stop = new AbortController();
+      const gaveUp = test.lease({ owner: 'bob', signal: stop.signal });
+      stop.abort(new Error('cancelled'));
+      await assert.rejects(gaveUp, /cancelled/);
+      await used.giveBack();
+      assert.equal(test.pool.status().used, 1);
+      await using other = await test.lease({ owner: 'carl' });
+      assert.notEqual(other.sandbox.id, used.sandbox.id);
+    });
+
+    it('tells a run that its container could not be made, and makes no other for it', async () => {
+      const usual = (await pythonRuntime()).limits.memoryBytes;
+      await using test = await TestPool.open({ memoryBudget: 2 * usual });
+      const { engine } = test.link;
+      const create = engine.createContainer.bind(engine);
+      let asked = 0;
+      engine.createContainer = async (spec, signal) => {
+        if (spec.memoryBytes === usual) return create(spec, signal);
+        asked++;
+        throw new Error('refused by the test');
+      };
+      await test.pool.start();
+      await using _ = await test.lease();
+      await assert.rejects(test.lease({ memoryBytes: usual / 2 }), /refused by the test/);
+      assert.equal(asked, 1);
+    });
+
     it('serves whoever has none before whoever has some already', async () => {
       await using test = await TestPool.open({ poolSize: 0, createConcurrency: 1 });
       await test.pool.start();
@@ -452,6 +485,28 @@ describe('the pool', () => {
     };
     await using _ = await test.lease();
     assert.equal(made, 1);
+  });
+
+  it('makes containers while it looks for what an engine may have made late', async () => {
+    await using proxy = await EngineProxy.start();
+    await using test = await TestPool.open({ poolSize: 0, engine: proxy.address });
+    await test.pool.start();
+    proxy.cutsCreationsOff = true;
+    await assert.rejects(test.lease());
+    proxy.cutsCreationsOff = false;
+    const { engine } = test.link;
+    const list = engine.listOurs.bind(engine);
+    const [looked, made] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+    engine.listOurs = async (ours) => {
+      looked.resolve();
+      await made.promise;
+      return list(ours);
+    };
+    await looked.promise;
+    await using lease = await test.lease();
+    made.resolve();
+    await delay(500); // what is taken for left is gone by then
+    assert.deepEqual(await test.containers(), [lease.sandbox.id]);
   });
 
   it('serves who waits for a language that is changed while it looks for what was left', async () => {

@@ -67,6 +67,32 @@ describe('the memory of all sandboxes', () => {
     assert.deepEqual(order, ['for no run', 'bob: one', 'ann: one', 'bob: two', 'ann: one', 'ann: two']);
   });
 
+  it('is given at once to the owner who comes first, also where others wait for more than there is', async () => {
+    const shares = new Shares(10);
+    const memory = new MemoryBudget(shares);
+    memory.most = 8;
+    for (const owner of ['ann', 'ann', 'bob']) shares.asked(owner, 0);
+    shares.got('ann');
+    await memory.take(4, NEVER);
+    void memory.take(6, NEVER, { waiters: [{ owner: 'ann' }] });
+    await memory.take(1, NEVER, { waiters: [{ owner: 'bob' }] });
+  });
+
+  it('that comes free all at once is for everybody who waits', async () => {
+    const shares = new Shares(10);
+    const memory = new MemoryBudget(shares);
+    memory.most = 2;
+    await memory.take(2, NEVER);
+    const order: string[] = [];
+    for (const owner of ['ann', 'ann', 'bob', 'bob']) {
+      shares.asked(owner, 0);
+      void memory.take(1, NEVER, { waiters: [{ owner }] }).then(() => order.push(owner));
+    }
+    memory.giveBack(2);
+    await turn();
+    assert.deepEqual(order, ['ann', 'bob']);
+  });
+
   it('is given to who asked when there was more, once nobody else has any', async () => {
     const memory = budget(10);
     await memory.take(5, NEVER);

@@ -72,6 +72,17 @@ class Maker {
 }
 
 describe('the turns of creations', () => {
+  it('come to who was served before as well, however many come for the first time', () => {
+    const maker = new Maker(1);
+    const python = new TestLine('python');
+    maker.ask(python, 'ann');
+    maker.serve(1);
+    maker.ask(python, 'bob');
+    maker.ask(python, 'carl');
+    maker.ask(python, 'ann');
+    assert.deepEqual(maker.serve(3), ['bob', 'ann', 'carl']);
+  });
+
   it('never begins more than may be under way', () => {
     const maker = new Maker(3);
     maker.ask(new TestLine('python'), 'ann', 10);
