@@ -80,6 +80,8 @@ export class Images {
   readonly #tags = new Map<string, string>();
   /** Images that were there when last asked; they are asked for again when a container could not be made. */
   readonly #ready = new Set<string>();
+  /** Being looked for, by tag. */
+  readonly #claims = new Map<string, Promise<boolean>>();
 
   /**
    * @param engine the present one; throws where there is none
@@ -121,7 +123,10 @@ export class Images {
   async state(image: ImageOf): Promise<'ready' | 'not_built'> {
     const tag = this.tag(image);
     if (this.#ready.has(tag)) return 'ready';
-    if (!(await this.#claim(tag))) return 'not_built';
+    // Those who ask meanwhile are answered with who asked first, and in their order: runs that were started one after the other stay so.
+    const claim = this.#claims.get(tag) ?? this.#claim(tag).finally(() => this.#claims.delete(tag));
+    this.#claims.set(tag, claim);
+    if (!(await claim)) return 'not_built';
     this.#ready.add(tag);
     return 'ready';
   }

@@ -52,6 +52,17 @@ describe('an image', () => {
     assert.deepEqual(asked, Array(2).fill(`POST /images/${name}/tag?${query}`));
   });
 
+  it('is looked for once by all who ask at the same time, who are told in their order', async () => {
+    let asked = 0;
+    const images = await imagesOf((_, response) => {
+      // A second one would be answered before the first.
+      setTimeout(() => response.writeHead(201).end(), asked++ === 0 ? 20 : 0);
+    });
+    const order: number[] = [];
+    await Promise.all([1, 2, 3].map((one) => images.state(AGENT).then(() => order.push(one))));
+    assert.deepEqual([asked, order], [1, [1, 2, 3]]);
+  });
+
   it('is not waited for where the engine’s answer is cut off after its head', async () => {
     const images = await imagesOf((_, response) => {
       response.writeHead(201, { 'content-length': 10 }).flushHeaders();
