@@ -109,8 +109,10 @@ describe('The console in every state and theme', () => {
             () => document.querySelector<HTMLImageElement>('.preview img')?.naturalWidth,
           );
         }
-        const header = await console.frame.locator('header').innerText();
-        for (const words of says) assert.ok(header.includes(words), `"${words}" is not in "${header}"`);
+        await console.frame.waitForFunction(
+          (says) => says.every((words) => document.querySelector('header')?.innerText.includes(words)),
+          says,
+        );
         await console.screenshot(name);
       });
 
